@@ -1,0 +1,101 @@
+"""The networks. Each maps inputs (batch, ...) to logits (batch, classes); normalisation is one of its layers."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from modelsec_course import validation
+
+__all__ = ["Normalize", "cnn", "frozen", "initialise", "linear"]
+
+
+class Normalize(nn.Module):
+    """(x − mean) / std, inside the model, so that an attacker's ε stays in the units of the raw input.
+
+    mean, std: one number for each channel of pictures (batch, channels, height, width), or for each column of
+    records (batch, columns).
+    """
+
+    def __init__(self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
+        super().__init__()
+        mean, std = torch.as_tensor(mean, dtype=torch.float32), torch.as_tensor(std, dtype=torch.float32)
+        if mean.dim() != 1 or mean.shape != std.shape:
+            raise ValueError(f"mean and std must be lists of one length, but have {mean.shape} and {std.shape}")
+        if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
+            raise ValueError(f"mean and std must be finite and std above 0, but they are {mean} and {std}")
+        self.register_buffer("mean", mean.clone())
+        self.register_buffer("std", std.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() < 2 or x.shape[1] != len(self.mean):
+            raise ValueError(f"x must have shape (batch, {len(self.mean)}, ...), but it has {tuple(x.shape)}")
+        shape = (1, -1, *[1] * (x.dim() - 2))
+        return (x - self.mean.view(shape)) / self.std.view(shape)
+
+
+def linear(features: int, classes: int) -> nn.Sequential:
+    """Softmax regression: flatten, then one linear layer. Closed forms hold for it, so it tests the attacks."""
+    validation.count("features", features)
+    validation.count("classes", classes, low=2)
+    return nn.Sequential(nn.Flatten(), nn.Linear(features, classes))
+
+
+def cnn(size: int = 8, channels: int = 1, classes: int = 10) -> nn.Sequential:
+    """A small convolutional network for pictures (batch, channels, size, size) with an even `size`."""
+    validation.count("size", size, low=2)
+    validation.count("channels", channels)
+    validation.count("classes", classes, low=2)
+    if size % 2:
+        raise ValueError(f"size must be even, since the network halves it once, but it is {size}")
+    return nn.Sequential(
+        nn.Conv2d(channels, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),  # (batch, 32, size/2, size/2)
+        nn.Flatten(),
+        nn.Linear(32 * (size // 2) ** 2, 64),
+        nn.ReLU(),
+        nn.Linear(64, classes),
+    )
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, generator: torch.Generator) -> nn.Module:
+    """Draw the weights of linear and convolutional layers anew from `generator`, in place; returns the model.
+
+    Uniform in ±1/√(inputs of a unit), PyTorch's own scheme, but reproducible without a global seed.
+    """
+    validation.randomness("generator", generator)
+    for layer in model.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            bound = 1 / math.sqrt(layer.weight[0].numel())
+            for parameter in (layer.weight, layer.bias):
+                if parameter is not None:
+                    draw = torch.rand(parameter.shape, generator=generator, device=generator.device)
+                    parameter.copy_((2 * draw - 1) * bound)
+    return model
+
+
+@contextlib.contextmanager
+def frozen(model: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Eval mode and no gradients for parameters inside the `with`; each module's own state is back afterwards."""
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [(module, module.training) for module in modules]
+    wanted = [(p, p.requires_grad) for module in modules for p in module.parameters(recurse=False)]
+    try:
+        for module, _ in modes:
+            module.training = False
+        for parameter, _ in wanted:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for parameter, requires_grad in wanted:
+            parameter.requires_grad_(requires_grad)
