@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Model Security: everything starts here.
+
+    python3 course.py lab  [ARGS]    open the course in JupyterLab (ARGS: a lab's number, --no-browser, --port N ...)
+    python3 course.py test [ARGS]    run every test and validate every notebook (ARGS go to pytest)
+    python3 course.py setup          only set up
+    python3 course.py doctor         say what is installed and what is amiss
+
+The first call makes a virtual environment in .venv (or in the folder named by MODELSEC_VENV); later calls reuse it.
+"""
+
+# Standard library only, and nothing that an older Python could not read: it must get as far as naming its version.
+import contextlib
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = Path(os.path.abspath(os.path.expanduser(os.environ.get("MODELSEC_VENV") or str(ROOT / ".venv"))))
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+LOCK, OURS = "course.lock", "made-by-course.py"
+GIGABYTES = 8 if sys.platform.startswith("linux") else 4  # on Linux PyTorch brings the CUDA libraries along
+COMMANDS = ("lab", "test", "setup", "doctor")
+
+
+def key():
+    """What a finished set-up depends on: the list of packages, where the course lies, which Python the folder has."""
+    python = (VENV / "pyvenv.cfg").read_bytes() + os.path.realpath(str(PYTHON)).encode()
+    return hashlib.sha256(b"\0".join([(ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode(), python])).hexdigest()
+
+
+def ready(level):
+    try:
+        return PYTHON.exists() and (VENV / ("ready-" + level)).read_text() == key()
+    except OSError:
+        return False
+
+
+def setup(level, again="setup"):
+    """Make sure that `level` ("base" or "test") is installed; an unchanged second call reads three small files."""
+    if ready(level):
+        return
+    if sys.version_info < (3, 11):  # noqa: UP036
+        newer = [name for name in ("python3.13", "python3.12", "python3.11") if shutil.which(name)]
+        remedy = f"run `{newer[0]} course.py {again}`" if newer else "install it from https://www.python.org"
+        sys.exit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}: {remedy}.")
+    held = {entry.name for entry in VENV.iterdir()} if VENV.is_dir() else set()
+    if held - {LOCK} and OURS not in held and not PYTHON.exists():  # a typing slip must not cost anyone a folder
+        sys.exit(f"{VENV} holds other files: set MODELSEC_VENV to a new folder.")
+    try:
+        with only_one_at_a_time():
+            if not ready(level):  # another set-up may just have finished
+                install(level, again)
+    except OSError as error:
+        sys.exit(f"Writing to {VENV} failed ({error}): mend that, or set MODELSEC_VENV to a new folder.")
+
+
+@contextlib.contextmanager
+def only_one_at_a_time():
+    """Hold a lock that the operating system drops when this process and its children end, however they end."""
+    VENV.mkdir(parents=True, exist_ok=True)
+    with open(str(VENV / LOCK), "a+") as handle:
+        told = False
+        while True:
+            try:
+                if os.name == "nt":
+                    import msvcrt
+
+                    msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+                else:
+                    import fcntl
+
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.set_inheritable(handle.fileno(), True)  # pip may outlive a killed course.py
+                break
+            except (BlockingIOError, PermissionError):
+                if not told:
+                    print("Another set-up of this folder is running: waiting for it to end.", flush=True)
+                told = True
+                time.sleep(0.3)
+            except OSError:
+                break  # a file system without locks: go on without one
+        if {entry.name for entry in VENV.iterdir()} <= {LOCK, OURS}:
+            (VENV / OURS).touch()
+        yield
+
+
+def install(level, again):
+    import tomllib
+
+    print(f"Setting up {VENV} (once; some minutes and gigabytes, most of it PyTorch).", flush=True)
+    for stamp in VENV.glob("ready-*"):
+        stamp.unlink()
+    if not works():
+        make_environment()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    pip(again, "-e", f"{ROOT}[dev]" if level == "test" else str(ROOT))
+    peers = project.get("tool", {}).get("modelsec", {}).get("peers", [])
+    if level == "test" and peers:
+        pip(again, "--no-deps", *peers)
+    for done in ("base", "test") if level == "test" else ("base",):
+        (VENV / f"ready-{done}").write_text(key())  # last: an interrupted set-up is done again
+
+
+def works():
+    """Does the folder hold a usable environment? (A half-made one, or one whose Python has gone, does not.)"""
+    probe = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
+    return PYTHON.exists() and subprocess.run([str(PYTHON), "-c", probe], capture_output=True).returncode == 0
+
+
+def make_environment():
+    if not (VENV / OURS).exists():
+        sys.exit(f"The environment in {VENV} does not work: delete it, or set MODELSEC_VENV to a new folder.")
+    if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
+        sys.exit(
+            f"This Python ({sys.executable}) cannot make virtual environments: on Debian and Ubuntu run "
+            f"`sudo apt install python3.{sys.version_info[1]}-venv`, elsewhere install Python from "
+            "https://www.python.org; then run this again."
+        )
+    for entry in VENV.iterdir():
+        if entry.name not in (LOCK, OURS):
+            shutil.rmtree(str(entry)) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    free = shutil.disk_usage(str(VENV)).free / 1e9
+    if free < GIGABYTES:
+        sys.exit(
+            f"{GIGABYTES} GB of disk space are needed and {VENV.parent} has {free:.1f} GB: free some, "
+            "or set MODELSEC_VENV to a folder on a bigger disk."
+        )
+    made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], close_fds=False)
+    if made.returncode:
+        sys.exit(f"`{sys.executable} -m venv {VENV}` failed (its own words are above): mend that and run this again.")
+
+
+def pip(again, *what):
+    """Run pip install; when it fails, say why in one sentence."""
+    quiet = [] if sys.stdout.isatty() else ["--quiet"]
+    options = ["--disable-pip-version-check", "--no-input", *quiet]
+    command = [str(PYTHON), "-m", "pip", "install", *options, *what]
+    words = []
+    with subprocess.Popen(command, stderr=subprocess.PIPE, close_fds=False) as process:
+        for line in process.stderr:
+            words.append(line.decode(errors="replace"))
+            sys.stderr.write(words[-1])
+    if process.returncode == 0:
+        return
+    text = "".join(words)
+    if re.search(r"No space left|Errno 28|disk full|not enough space", text, re.I):
+        why = f"the disk is full: free some space for {VENV} and {tempfile.gettempdir()}"
+    elif re.search(r"connection|resolve|timed out|unreachable|proxy|SSL|getaddrinfo|Retrying", text, re.I):
+        why = "the package index could not be reached: connect to the internet (behind a proxy, set HTTPS_PROXY)"
+    else:
+        why = "its own words are above: mend what they name"
+    sys.exit(f"pip could not install the packages: {why}, then run `python3 course.py {again}` again; nothing is lost.")
+
+
+def start(command):
+    """Become `command`: in its place where the system can, so that signals and Ctrl-C reach it and nobody else."""
+    os.chdir(str(ROOT))
+    sys.stdout.flush()
+    if os.name != "nt":
+        os.execv(command[0], command)
+    signal.signal(signal.SIGINT, lambda *_: None)
+    return subprocess.call(command)
+
+
+def pytest_options(args):
+    options = ["--timeout=900"]
+    if not {"--pdb", "--trace"} & set(args):  # a debugger needs the one process it stands in
+        options += ["-n", str(min(processors(), 4)), "--dist", "loadfile"]
+    return options
+
+
+def processors():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def main(argv):
+    if not argv or argv[0] not in COMMANDS:
+        asked = bool(argv) and argv[0] in ("-h", "--help")
+        print(__doc__, file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
+    command, args = argv[0], argv[1:]
+    try:
+        setup("test" if command == "test" else "base", command)
+        if command == "setup":
+            print(f"Ready. `python3 course.py lab` opens the course ({VENV}).")
+            return 0
+        if command == "test":
+            os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores already
+            return start([str(PYTHON), "-m", "pytest", *pytest_options(args), *args])
+        return start([str(PYTHON), "-m", "modelsec_course", command, *args])
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here.")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
