@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from pathlib import Path
 
@@ -28,16 +27,18 @@ def launch(root: Path, number: str | None, given: dict[str, object], rest: list[
     path = [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, path))
 
-    from jupyterlab.labapp import LabApp  # in this process: other users cannot read the token off a command line
+    from jupyterlab.labapp import LabApp
 
     LabApp.launch_instance(argv=options)
 
 
 def server_options(work: Path, notebook: str, given: dict[str, object], rest: list[str]) -> list[str]:
-    """JupyterLab's command line. An option in `rest` replaces the course's own: Jupyter refuses one given twice."""
+    """JupyterLab's command line. An option in `rest` replaces the course's own: Jupyter refuses one given twice.
+
+    The token is the random one that Jupyter makes at each start: only that one does it print with the address.
+    """
     options = {
         "--ServerApp.root_dir": work,
-        "--IdentityProvider.token": secrets.token_hex(24),
         "--LabApp.default_url": f"/lab/tree/{notebook}",
         "--LabApp.workspaces_dir": work / ".workspaces",  # open tabs: apart from those of the user's other projects
         **given,

@@ -44,12 +44,15 @@ class Cell:
 
 def read(path: Path) -> list[Cell]:
     """The cells of a content file, each with its place in the file."""
+    name = f"{path.parent.name}/{path.name}"
     text = path.read_text(encoding="utf-8")
-    found = jupytext.reads(text, fmt="py:percent").cells
-    lines = text.splitlines()
+    try:
+        found = jupytext.reads(text, fmt="py:percent").cells
+    except Exception as error:
+        raise BuildError(f"{name}:1: jupytext cannot read this file: {str(error).splitlines()[0]}") from error
+    lines = text.split("\n")
     heads = [number for number, line in enumerate(lines) if HEAD.match(line)]
     pieces = [(start + 1, lines[start + 1 : end]) for start, end in zip(heads, [*heads[1:], None], strict=True)]
     if len(pieces) != len(found):
-        name = f"{path.parent.name}/{path.name}"
         raise BuildError(f"{name}:1: text stands before the first `# %%`: every cell starts with a line `# %%`")
     return [Cell(path, start + 1, piece, cell) for (start, piece), cell in zip(pieces, found, strict=True)]
