@@ -1,0 +1,123 @@
+"""`explore(draw, eps=(0.0, 0.3, 0.01, 0.1))`: sliders that redraw a figure in place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ipywidgets as widgets
+from IPython.display import display
+
+from modelsec_course.lab.markup import box, clip, esc, inline
+from modelsec_course.lab.sandbox import figures_apart
+from modelsec_course.lab.style import Shown, use_style
+
+DELAY = 0.03  # seconds to gather the values of a fast drag: only the last is drawn
+
+
+class Explorer(widgets.VBox):
+    """Controls above one image and its description. `values` is what the controls say, `description` what is shown."""
+
+    def __init__(
+        self, draw: Callable, controls: Mapping[str, Any], caption: str = "", labels: Mapping[str, str] | None = None
+    ):
+        self._draw, self._caption, self._drawn, self._waiting = draw, caption, None, None
+        self.description, self.draws = "", 0
+        self.controls = {
+            name: _control(name, setting, (labels or {}).get(name, name.replace("_", " ")))
+            for name, setting in controls.items()
+        }
+        self._picture, self._words = widgets.HTML(), widgets.HTML()
+        super().__init__([*self.controls.values(), self._picture, self._words])
+        for control in self.controls.values():
+            control.observe(self._changed, "value")
+        self.draw()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {name: control.value for name, control in self.controls.items()}
+
+    def draw(self) -> None:
+        """Draw the present values, unless they are what is shown already."""
+        self._waiting = None
+        values = self.values
+        if values == self._drawn:
+            return
+        try:
+            with figures_apart():
+                use_style()
+                made = self._draw(**values)
+                figure, description = made if isinstance(made, tuple) else (made, "")
+                if not hasattr(figure, "savefig"):
+                    raise TypeError(
+                        f"draw must return a figure or (figure, description), not a {type(figure).__name__}"
+                    )
+                shown = Shown(figure, self._caption, description or self._caption, scale=1.5)
+        except Exception as error:
+            self._say(f"This setting could not be drawn: {type(error).__name__}: {clip(str(error), 300)}", alert=True)
+            return
+        self._drawn, self.draws = values, self.draws + 1
+        self._picture.value = shown.html()
+        self._say(description)
+
+    def _changed(self, _) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # not in a kernel
+            self.draw()
+            return
+        if self._waiting is None:
+            self._waiting = loop.call_later(DELAY, self.draw)
+
+    def _say(self, words: str, *, alert: bool = False) -> None:
+        self.description = words
+        role = 'role="alert"' if alert else 'role="status" aria-live="polite"'
+        colour = "var(--jp-error-color1,#d32f2f)" if alert else "var(--jp-content-font-color1,inherit)"
+        style = f"max-width:46rem;line-height:1.45;min-height:1.45em;color:{colour}"
+        self._words.value = f'<div {role} style="{style}">{inline(words)}</div>'
+
+    def _repr_mimebundle_(self, **kwargs):
+        data = super()._repr_mimebundle_(**kwargs)
+        bundle, *rest = data if isinstance(data, tuple) else (data,)
+        if bundle is not None:
+            settings = ", ".join(f"{control.description} {control.value}" for control in self.controls.values())
+            bundle["text/plain"] = f"{self._caption}\n{settings}\n{self.description}".strip()
+            bundle["text/html"] = self._picture.value + box(f"<p>{esc(settings)}</p><p>{inline(self.description)}</p>")
+        return (bundle, *rest) if rest else bundle
+
+    def __repr__(self) -> str:
+        return self.description or self._caption or "An interactive figure"
+
+
+def explore(draw: Callable, *, caption: str = "", labels: Mapping[str, str] | None = None, **controls: Any) -> None:
+    """Show `draw(**values)`, a figure or (figure, description), and controls that redraw it.
+
+    Each keyword is a control: (low, high, step, start) a slider, of whole numbers if all four are;
+    a list, or a dict of value by label, a menu; True or False a checkbox. labels: their names on the page.
+    """
+    display(Explorer(draw, controls, caption, labels))
+
+
+def _control(name: str, setting: Any, label: str) -> widgets.Widget:
+    look = {
+        "description": label,
+        "style": {"description_width": "initial"},
+        "layout": widgets.Layout(width="min(100%, 30rem)"),
+    }
+    if isinstance(setting, bool):
+        return widgets.Checkbox(value=setting, indent=False, **look)
+    if isinstance(setting, list | dict) and setting:
+        return widgets.Dropdown(options=list(setting.items()) if isinstance(setting, dict) else setting, **look)
+    if isinstance(setting, tuple) and len(setting) == 4:
+        low, high, step, start = setting
+        if not low <= start <= high or step <= 0:
+            raise ValueError(
+                f"{name} must be (low, high, step, start) with low <= start <= high and step > 0, not {setting}"
+            )
+        limits = {"min": low, "max": high, "step": step, "value": start}
+        if all(isinstance(value, int) for value in setting):
+            return widgets.IntSlider(**limits, **look)
+        decimals = max(len(f"{value:.6f}".rstrip("0").split(".")[1]) for value in (low, step))
+        return widgets.FloatSlider(**limits, readout_format=f".{decimals}f", **look)
+    raise ValueError(f"{name} must be (low, high, step, start), a list, a dict, True or False, not {setting!r}")

@@ -1,0 +1,25 @@
+"""What a notebook uses to draw: `figures.curves(...)`, `figures.pictures(...)`, `figures.BLUE`."""
+
+from modelsec_course.lab.charts import bars, curves, pictures
+from modelsec_course.lab.style import (
+    BLACK,
+    BLUE,
+    DASHES,
+    GREEN,
+    GREY,
+    MARKERS,
+    ORANGE,
+    PALETTE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+    Shown,
+    show,
+    use_style,
+)  # fmt: skip
+
+__all__ = [
+    "BLACK", "BLUE", "DASHES", "GREEN", "GREY", "MARKERS", "ORANGE", "PALETTE", "PURPLE", "SKY", "VERMILION", "YELLOW",
+    "Shown", "bars", "curves", "pictures", "show", "use_style",
+]  # fmt: skip

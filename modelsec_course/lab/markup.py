@@ -1,0 +1,102 @@
+"""The look that every card, panel and board of a lab shares: one stylesheet, and text that is always escaped."""
+
+from __future__ import annotations
+
+import html
+import re
+
+# Colours follow JupyterLab's theme; the fallbacks inherit, so that they also sit on any other page, light or dark.
+STYLE = """<style>
+.msec{--ink:var(--jp-content-font-color1,inherit);--soft:var(--jp-content-font-color2,inherit);
+--line:var(--jp-border-color2,rgba(127,127,127,.4));--wash:var(--jp-layout-color2,rgba(127,127,127,.09));
+--good:var(--jp-success-color1,#2e7d32);--bad:var(--jp-error-color1,#d32f2f);--wait:var(--jp-warn-color1,#b26a00);
+--calm:var(--jp-brand-color1,#1976d2);--tone:var(--calm);
+color:var(--ink);font-family:var(--jp-content-font-family,system-ui,sans-serif);
+font-size:var(--jp-content-font-size1,14px);line-height:1.5;max-width:52rem;box-sizing:border-box;
+margin:.4rem 0;padding:.7rem 1rem .8rem;border:1px solid var(--line);border-left:5px solid var(--tone);
+border-radius:6px;background:var(--wash);overflow-wrap:anywhere}
+.msec *{box-sizing:border-box}
+.msec.good{--tone:var(--good)}.msec.bad{--tone:var(--bad)}.msec.wait{--tone:var(--wait)}
+.msec p{margin:.35rem 0}.msec .soft{color:var(--soft)}.msec .head{font-weight:600;font-size:1.05em;margin:0}
+.msec .title{font-size:1.45em;font-weight:600;line-height:1.25;margin:.1rem 0 .5rem}
+.msec .tag{display:inline-block;border:1px solid var(--tone);border-radius:1em;padding:0 .6em;margin-left:.5em;
+font-size:.85em;font-weight:600;white-space:nowrap}
+.msec ul{margin:.4rem 0;padding-left:1.3em}.msec ul.rows{list-style:none;padding-left:0}
+.msec ul.rows>li{padding:.18rem 0 .18rem 1.7em;text-indent:-1.7em}.msec ul.rows>li>*{text-indent:0}
+.msec .icon{display:inline-block;width:1.7em;font-weight:700;text-indent:0}
+.msec pre,.msec code{font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:.92em;
+color:inherit;background:transparent;padding:0}
+.msec code{border-bottom:1px solid var(--line)}
+.msec pre{margin:.3rem 0;padding:.45rem .7rem;border:1px solid var(--line);border-radius:4px;line-height:1.45;
+background:var(--jp-layout-color1,transparent);white-space:pre-wrap;overflow-wrap:anywhere;max-height:22rem;overflow:auto}
+.msec details{margin:.35rem 0 0}.msec details details{margin-left:0}
+.msec summary{cursor:pointer;font-weight:600;width:fit-content;border-radius:3px}
+.msec summary:focus-visible{outline:2px solid var(--calm);outline-offset:2px}
+.msec dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.3rem 1.1rem;margin:.6rem 0 0}
+.msec dt{font-weight:600;color:var(--soft)}.msec dd{margin:0}
+.msec a{color:var(--jp-content-link-color,#1976d2)}
+.msec progress{accent-color:var(--tone);width:11rem;height:.8rem;vertical-align:middle;margin-right:.6em}
+</style>"""
+
+
+def esc(text: object) -> str:
+    return html.escape(str(text))
+
+
+def rich(text: str) -> str:
+    """HTML of a little Markdown: paragraphs, `- ` lists, fenced code, `code`, **bold**. Everything else is escaped."""
+    parts = re.split(r"```[^\n]*\n(.*?)\n?```", text.strip(), flags=re.DOTALL)
+    return "".join(f"<pre>{esc(part)}</pre>" if i % 2 else _blocks(part) for i, part in enumerate(parts))
+
+
+def inline(text: str) -> str:
+    """HTML of one line: `code` and **bold**, the rest escaped."""
+    pieces = re.split(r"`([^`]+)`", text)
+    return "".join(f"<code>{esc(p)}</code>" if i % 2 else _bold(esc(p)) for i, p in enumerate(pieces))
+
+
+def box(body: str, *, tone: str = "", label: str = "", live: bool = False) -> str:
+    """A card. `live` makes a screen reader announce it as it appears."""
+    role = 'role="status"' if live else 'role="group"'
+    name = f' aria-label="{esc(label)}"' if label else ""
+    return f'{STYLE}<div class="msec {tone}" {role}{name}>{body}</div>'
+
+
+def facts(rows: list[tuple[str, str]]) -> str:
+    """A two-column list of (plain text, HTML)."""
+    return "<dl>" + "".join(f"<dt>{esc(term)}</dt><dd>{what}</dd>" for term, what in rows) + "</dl>"
+
+
+def clip(text: str, limit: int, note: str = "… (cut)") -> str:
+    return text if len(text) <= limit else text[:limit] + note
+
+
+class Card:
+    """Something a notebook shows: `html()` for the page, `text()` for a terminal or a screen reader in text mode."""
+
+    def html(self) -> str:
+        raise NotImplementedError
+
+    def text(self) -> str:
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def __repr__(self) -> str:
+        return self.text()
+
+
+def _bold(escaped: str) -> str:
+    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
+
+
+def _blocks(text: str) -> str:
+    out = []
+    for block in re.split(r"\n\s*\n", text.strip()):
+        lines = [line.strip() for line in block.splitlines() if line.strip()]
+        if lines and all(line.startswith("- ") for line in lines):
+            out.append("<ul>" + "".join(f"<li>{inline(line[2:])}</li>" for line in lines) + "</ul>")
+        elif lines:
+            out.append(f"<p>{inline(' '.join(lines))}</p>")
+    return "".join(out)
