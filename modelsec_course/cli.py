@@ -42,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
     lab.add_argument("--port", type=int, help="first port to try")
     lab.add_argument("--ip", default="127.0.0.1", help="address to serve on (default: this machine only)")
     command("test", None, "run the tests; options go to pytest")
-    build = command("build", run_build, "make notebooks/ and solutions/ from content/")
+    build = command("build", run_build, "make notebooks/ and solutions/ from content/, or train the zoo's victims")
+    build.add_argument("what", nargs="?", choices=("notebooks", "zoo"), default="notebooks")
     build.add_argument("--check", action="store_true", help="change nothing; exit 1 when a notebook is stale")
     command("doctor", run_doctor, "say what is installed and what is amiss")
     command("progress", run_progress, "show which exercises you have solved")
@@ -61,6 +62,11 @@ def run_lab(arguments, rest: list[str]) -> None:
 
 
 def run_build(arguments, rest: list[str]) -> int:
+    if arguments.what == "zoo":
+        from modelsec_course import zoo
+
+        zoo.build()
+        return 0
     from modelsec_course.build import BuildError, build
 
     if not (ROOT / "content").is_dir():
@@ -84,9 +90,9 @@ def run_doctor(arguments, rest: list[str]) -> int:
 
 
 def run_progress(arguments, rest: list[str]) -> None:
-    from modelsec_course.lab import progress
+    from modelsec_course.lab.progress import board
 
-    print(progress.board())
+    board()
 
 
 def run_book(arguments, rest: list[str]) -> None:
