@@ -1,0 +1,119 @@
+"""What all evasion attacks have in common, so that the body of an attack is only its algorithm."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelsec_course import validation
+from modelsec_course.evasion.losses import LOSSES
+from modelsec_course.evasion.norms import NORMS
+from modelsec_course.models import frozen
+
+__all__ = ["attack"]
+
+RULES: dict[str, Callable[[str, Any], None]] = {
+    "eps": functools.partial(validation.number, low=0.0, hint="the radius of the ball, in the units of x"),
+    "norm": functools.partial(validation.one_of, choices=NORMS),
+    "loss": functools.partial(validation.one_of, choices=LOSSES),
+    "steps": validation.count,
+    "restarts": validation.count,
+    "searches": validation.count,
+    "candidates": validation.count,
+    "step_size": lambda name, value: value is None or validation.positive(name, value),
+    "lr": validation.positive,
+    "start": validation.positive,
+    "overshoot": functools.partial(validation.number, low=0.0),
+    "confidence": functools.partial(validation.number, low=0.0),
+    "targeted": validation.flag,
+    "random_start": validation.flag,
+    "stop_early": validation.flag,
+    "generator": validation.randomness,
+}
+
+
+def attack(body: Callable[..., Tensor] | None = None, *, parts: int = 1) -> Callable[..., Tensor]:
+    """Decorator for `body(model, x, y, **options) -> x_adv`.
+
+    model: any callable that returns logits (batch, classes).  x: float (batch, ...) in [0, 1].  y: int64 (batch,)
+    true labels, or targets with `targeted=True`; everything on one device, where the result is too.
+    Raises ValueError or TypeError for anything else, before the model is asked. The model is in eval mode with
+    frozen parameters meanwhile, and as it was before afterwards, even after an exception. An empty batch gives an
+    empty result; x is never written to; the result carries no gradient.
+    parts: a body that needs many copies of its batch is given the batch in so many parts, one after the other.
+    """
+    if body is None:
+        return functools.partial(attack, parts=parts)
+    signature = inspect.signature(body)
+
+    @functools.wraps(body)
+    def wrapper(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, **options: Any) -> Tensor:
+        chosen = signature.bind(model, x, y, **options)
+        chosen.apply_defaults()
+        for name, value in list(chosen.arguments.items())[3:]:
+            RULES[name](name, value)
+        _check_inputs(model, x, y)
+        if chosen.arguments.get("norm") == "linf" and chosen.arguments.get("eps", 0) > 1:
+            eps = chosen.arguments["eps"]
+            raise ValueError(f"eps={eps} is wider than the whole range [0, 1] of x: did you mean {eps}/255?")
+        if not len(x):
+            return x.detach().clone()
+        with frozen(model), torch.inference_mode(False), torch.enable_grad():
+            x = x.clone() if x.is_inference() else x.detach()
+            ask, size = _checked(model, y), -(-len(x) // parts)
+            done = [
+                body(ask, some, labels, **options) for some, labels in zip(x.split(size), y.split(size), strict=True)
+            ]
+            return torch.cat(done).detach() if len(done) > 1 else done[0].detach()
+
+    return wrapper
+
+
+def _check_inputs(model: Any, x: Any, y: Any) -> None:
+    if not callable(model):
+        raise TypeError(f"model must be callable and return logits, but it is a {type(model).__name__}")
+    validation.tensor("x", x)
+    if x.dim() < 2:
+        raise ValueError(f"x must have shape (batch, ...), but it has {tuple(x.shape)}: one input is x[None]")
+    if not x.is_floating_point():
+        raise ValueError(f"x must be a float tensor in [0, 1], but it holds {x.dtype}: for bytes use x.float() / 255")
+    validation.labels(y, x)
+    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    if parameter is not None and parameter.is_floating_point():
+        if parameter.dtype != x.dtype:
+            raise ValueError(f"x holds {x.dtype}, but the model computes in {parameter.dtype}: convert x with .to()")
+        if parameter.device != x.device:
+            raise ValueError(f"x is on {x.device}, but the model is on {parameter.device}: move one with .to(device)")
+    if not len(x):
+        return
+    low, high = (bound.item() for bound in x.aminmax())
+    if low != low or high != high:
+        raise ValueError("x holds NaN: find out where it comes from before attacking")
+    if low < 0 or high > 1:
+        worst = f"minimum is {low:.4g}" if low < 0 else f"maximum is {high:.4g}"
+        raise ValueError(
+            f"x must lie in [0, 1], but its {worst}: put the normalisation inside the model (models.Normalize)"
+        )
+
+
+def _checked(model: Callable[[Tensor], Tensor], y: Tensor) -> Callable[[Tensor], Tensor]:
+    """The model in the layout that convolutions like best, its answer checked once it is first asked."""
+    highest = int(y.max())
+
+    def ask(x: Tensor) -> Tensor:
+        logits = model(x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x)
+        if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
+            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ValueError(f"model must return logits of shape ({len(x)}, classes), but it returned {got}")
+        if logits.shape[1] < 2:
+            raise ValueError("model returned one logit: give it two, torch.cat([-z / 2, z / 2], 1) means the same")
+        if highest >= logits.shape[1]:
+            raise ValueError(f"y holds the label {highest}, but the model knows only 0 to {logits.shape[1] - 1}")
+        return logits
+
+    return ask

@@ -1,0 +1,49 @@
+"""What an attack climbs, and when it has won. Scores have shape (batch,): one for each input, never averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["LOSSES", "cross_entropy", "fooled", "input_gradient", "margin"]
+
+Model = Callable[[Tensor], Tensor]
+
+
+def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """−log p(y). Its gradient vanishes when the model is very sure: then climb the margin."""
+    return F.cross_entropy(logits, y, reduction="none")
+
+
+def margin(logits: Tensor, y: Tensor) -> Tensor:
+    """The best other logit minus the logit of y: above 0 when the model errs (Carlini & Wagner, 2017)."""
+    own = logits.gather(1, y[:, None])
+    others = logits.scatter(1, y[:, None], -torch.inf)
+    return others.amax(1) - own.squeeze(1)
+
+
+LOSSES = {"ce": cross_entropy, "margin": margin}
+
+
+def fooled(logits: Tensor, y: Tensor, targeted: bool = False) -> Tensor:
+    """(batch,) True where the attack has won: the class is not y, or is the target y when `targeted`."""
+    hit = logits.argmax(1) == y
+    return hit if targeted else ~hit
+
+
+def input_gradient(
+    model: Model, x: Tensor, y: Tensor, loss: str = "ce", targeted: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The logits (batch, classes) and the direction (batch, ...) in x that climbs the attacker's score fastest.
+
+    The score is the loss at the true label y, or minus the loss at the target y. Gradients that are not finite
+    count as zero, so that an attack never leaves the numbers.
+    """
+    at = x.detach().requires_grad_()
+    logits = model(at)
+    (gradient,) = torch.autograd.grad(LOSSES[loss](logits, y).sum(), at)
+    gradient.nan_to_num_(0, 0, 0)
+    return logits.detach(), gradient.neg_() if targeted else gradient

@@ -1,0 +1,90 @@
+"""Attacks that look for the smallest change that fools the model. They take no eps: the length is their answer."""
+
+from __future__ import annotations
+
+import torch
+
+from modelsec_course.evasion.contract import attack
+from modelsec_course.evasion.losses import fooled, input_gradient, margin
+from modelsec_course.evasion.norms import L2, NORMS, per_input
+
+__all__ = ["carlini_wagner", "deepfool"]
+
+
+@attack(parts=2)
+def deepfool(model, x, y, *, steps=50, norm="l2", overshoot=5e-4, candidates=9):
+    """DeepFool: treat the model as linear, step onto the nearest class boundary, repeat until it is crossed.
+
+    x: (batch, ...) in [0, 1].  y: (batch,) true labels.  norm: the length that is made small, "l2" or "linf".
+    overshoot: how far beyond the boundary each step goes, as a share of the step.  candidates: how many of the
+    other classes, the likeliest first, are looked at.
+    Returns x_adv, shaped like x, in [0, 1]. Inputs that the model already gets wrong come back as they are.
+    Source: Moosavi-Dezfooli, Fawzi & Frossard, 2016, "DeepFool: A Simple and Accurate Method to Fool Deep Neural
+    Networks", algorithm 2.
+    """
+    ball, x_adv = NORMS[norm], x.clone()
+    standing = torch.arange(len(x), device=x.device)
+    for _ in range(steps):
+        with torch.no_grad():
+            fallen = fooled(model(x_adv[standing]), y[standing])
+        standing = standing[~fallen]
+        if not len(standing):
+            break
+        at, own = x_adv[standing].requires_grad_(), y[standing]
+        logits = model(at)
+        ranked = logits.detach().scatter(1, own[:, None], -torch.inf).argsort(1, descending=True)
+        nearest = torch.full_like(logits[:, 0], torch.inf)  # distance to the closest boundary so far, (standing,)
+        normal = torch.zeros_like(at)  # and its direction
+        for rank in range(min(candidates, logits.shape[1] - 1)):
+            gap = (logits.gather(1, ranked[:, rank, None]) - logits.gather(1, own[:, None])).squeeze(1)
+            (gradient,) = torch.autograd.grad(gap.sum(), at, retain_graph=True)
+            distance = gap.detach().abs() / ball.dual(gradient).clamp_min(1e-12)
+            closer = distance < nearest
+            nearest[closer], normal[closer] = distance[closer], gradient[closer]
+        length = per_input((1 + overshoot) * nearest + 1e-6, at)
+        x_adv[standing] = ball.steepest_(normal).mul_(length).add_(at.detach()).clamp_(0, 1)
+    return x_adv
+
+
+@attack(parts=4)
+def carlini_wagner(model, x, y, *, steps=200, searches=6, lr=0.05, start=1.0, confidence=0.0, targeted=False):
+    """Carlini & Wagner's L2 attack: minimise ‖x_adv − x‖² + c · (how far the model is from erring).
+
+    x: (batch, ...) in [0, 1].  y: (batch,) true labels, or targets.  steps: Adam's steps for each c.  searches: how
+    many values of c are tried for each input, by bisection from `start`.  confidence: the margin demanded.
+    Returns the closest x_adv found, shaped like x, in [0, 1]; an input for which none was found comes back as it is.
+    Source: Carlini & Wagner, 2017, "Towards Evaluating the Robustness of Neural Networks", section VI.A.
+    """
+    with torch.no_grad():
+        done = fooled(model(x), y, targeted)
+    best, length = x.clone(), torch.where(done, 0.0, torch.inf).to(x.dtype)
+    low, high, c = torch.zeros_like(length), torch.full_like(length, torch.inf), torch.full_like(length, start)
+    for _ in range(searches):
+        found = _shrink(model, x, y, c, best, length, steps=steps, lr=lr, confidence=confidence, targeted=targeted)
+        low, high = torch.where(found, low, c), torch.where(found, c, high)
+        c = torch.where(high.isinf(), 10 * low, torch.where(low > 0, (low * high).sqrt(), high / 10))
+    return best
+
+
+def _shrink(model, x, y, c, best, length, *, steps, lr, confidence, targeted):
+    """One run of Adam for fixed c, over w with x_adv = (tanh w + 1) / 2, which cannot leave the box.
+
+    Writes what is closer than before into `best` (batch, ...) and `length` (batch,); returns who was fooled (batch,).
+    """
+    w = (2 * x - 1).mul_(1 - 1e-4).atanh_()  # finite at 0 and 1
+    mean, square, reached = torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(y, dtype=torch.bool)
+    for k in range(1, steps + 1):
+        at = w.tanh().add_(1).div_(2)
+        logits, gradient = input_gradient(model, at, y, "margin", targeted)
+        won = (-margin(logits, y) if targeted else margin(logits, y)) > confidence
+        delta = at - x
+        distance = L2.length(delta)
+        closer = won & (distance < length)
+        best[closer], length[closer] = at[closer], distance[closer]
+        reached |= won
+        gradient.mul_(per_input(-c * ~won, x)).add_(delta, alpha=2)  # d(loss) / d(x_adv)
+        gradient.mul_(at.mul_(1 - at)).mul_(2)  # d(loss) / dw
+        mean.lerp_(gradient, 0.1)
+        square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        w.addcdiv_(mean, (square / (1 - 0.999**k)).sqrt_().add_(1e-8), value=-lr * (1 - (k - 1) / steps) / (1 - 0.9**k))
+    return reached

@@ -1,0 +1,81 @@
+"""The geometry of perturbations: one class for each norm, used by every attack.
+
+A perturbation `delta` and a gradient have shape (batch, ...); a length has shape (batch,). Names that end in an
+underscore write into their argument, as in PyTorch, which keeps an attack's memory at a few copies of the batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["L2", "NORMS", "LInf"]
+
+TINY = 1e-12  # a length below this counts as zero
+
+
+class LInf:
+    """The largest change of any pixel."""
+
+    @staticmethod
+    def length(delta: Tensor) -> Tensor:
+        """max |delta_i|, (batch,)."""
+        return delta.flatten(1).abs().amax(1)
+
+    @staticmethod
+    def dual(gradient: Tensor) -> Tensor:
+        """How fast the steepest unit step climbs: the L1 norm, (batch,)."""
+        return torch.linalg.vector_norm(gradient.flatten(1), ord=1, dim=1)
+
+    @staticmethod
+    def steepest_(gradient: Tensor) -> Tensor:
+        """The unit step that climbs most: the gradient's signs."""
+        return gradient.sign_()
+
+    @staticmethod
+    def project_(delta: Tensor, eps: float) -> Tensor:
+        """The closest perturbation of length at most eps."""
+        return delta.clamp_(-eps, eps)
+
+    @staticmethod
+    def random(x: Tensor, eps: float, generator: torch.Generator) -> Tensor:
+        """A perturbation drawn uniformly from the ball of radius eps, shaped like x."""
+        draw = torch.rand(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
+        return draw.mul_(2).sub_(1).mul_(eps).to(x.device)
+
+
+class L2:
+    """The Euclidean length of the change."""
+
+    @staticmethod
+    def length(delta: Tensor) -> Tensor:
+        """√Σ delta_i², (batch,)."""
+        return torch.linalg.vector_norm(delta.flatten(1), dim=1)
+
+    dual = length  # the Euclidean norm is its own dual
+
+    @staticmethod
+    def steepest_(gradient: Tensor) -> Tensor:
+        """The unit step that climbs most: along the gradient (no step where the gradient is zero)."""
+        return gradient.div_(per_input(L2.length(gradient).clamp_min(TINY), gradient))
+
+    @staticmethod
+    def project_(delta: Tensor, eps: float) -> Tensor:
+        """The closest perturbation of length at most eps."""
+        return delta.mul_(per_input((eps / L2.length(delta).clamp_min(TINY)).clamp_max(1), delta))
+
+    @staticmethod
+    def random(x: Tensor, eps: float, generator: torch.Generator) -> Tensor:
+        """A perturbation drawn uniformly from the ball of radius eps: a normal direction, a radius ∝ u^(1/d)."""
+        where = {"generator": generator, "device": generator.device, "dtype": x.dtype}
+        direction, u = torch.randn(x.shape, **where), torch.rand(len(x), **where)
+        radius = eps * u.pow_(1 / x[0].numel())
+        return L2.steepest_(direction).mul_(per_input(radius, direction)).to(x.device)
+
+
+NORMS = {"linf": LInf, "l2": L2}
+
+
+def per_input(values: Tensor, like: Tensor) -> Tensor:
+    """(batch,) viewed as (batch, 1, ..., 1), so that it broadcasts over the inputs `like`."""
+    return values.view(-1, *[1] * (like.dim() - 1))
