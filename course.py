@@ -154,7 +154,7 @@ def pip(again, *what):
     text = "".join(words)
     if re.search(r"No space left|Errno 28|disk full|not enough space", text, re.I):
         why = f"the disk is full: free some space for {VENV} and {tempfile.gettempdir()}"
-    elif re.search(r"connection|resolve|timed out|unreachable|proxy|SSL|getaddrinfo|Retrying", text, re.I):
+    elif re.search(r"ConnectionError|connection broken|timed out|unreachable|ProxyError|SSLError|getaddrinfo", text):
         why = "the package index could not be reached: connect to the internet (behind a proxy, set HTTPS_PROXY)"
     else:
         why = "its own words are above: mend what they name"
