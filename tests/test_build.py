@@ -1,0 +1,279 @@
+"""From content/ to the two editions, and the faults that are refused."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from modelsec_course import cli
+from modelsec_course.build import BuildError, build
+
+ROOT = Path(__file__).resolve().parent.parent
+LAB = '''\
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # A lab
+# One idea.
+
+# %%
+def double(x):
+    """Twice x."""
+    ### BEGIN SOLUTION
+    answer = 2 * x
+    return answer
+    ### END SOLUTION
+
+
+double = check("01.double", double)
+
+# %% tags=["student-only"]
+print("for you")
+
+# %% tags=["solution-only"]
+print("for the instructor")
+
+# %% tags=["raises-exception"]
+1 / 0
+'''
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "content").mkdir()
+    return tmp_path
+
+
+def write(root, text, name="01_lab.py"):
+    (root / "content" / name).write_text(text)
+
+
+def notebook(root, folder, name="01_lab"):
+    return nbformat.read(root / folder / f"{name}.ipynb", as_version=4)
+
+
+def sources(root, folder):
+    return [cell.source for cell in notebook(root, folder).cells]
+
+
+def test_the_learner_gets_a_stub_at_the_markers_indentation(root):
+    write(root, LAB)
+    build(root)
+    assert sources(root, "notebooks")[1].split("\n")[:5] == [
+        "def double(x):",
+        '    """Twice x."""',
+        "    # YOUR CODE HERE",
+        '    raise NotImplementedError("not attempted yet")',
+        "",
+    ]
+    with pytest.raises(NotImplementedError, match="not attempted yet"):
+        exec(sources(root, "notebooks")[1], {"check": lambda name, f: f(1)})
+
+
+def test_the_instructor_gets_the_solution_without_markers(root):
+    write(root, LAB)
+    build(root)
+    results = []
+    exec(sources(root, "solutions")[1], {"check": lambda name, f: results.append(f(21))})
+    assert results == [42]
+    assert "SOLUTION" not in "".join(sources(root, "solutions"))
+
+
+def test_tags_choose_the_edition_and_other_tags_stay(root):
+    write(root, LAB)
+    build(root)
+    assert 'print("for you")' in sources(root, "notebooks")
+    assert 'print("for you")' not in sources(root, "solutions")
+    assert 'print("for the instructor")' in sources(root, "solutions")
+    assert 'print("for the instructor")' not in sources(root, "notebooks")
+    tags = [cell.metadata.get("tags") for cell in notebook(root, "notebooks").cells]
+    assert tags == [None, None, None, ["raises-exception"]]
+
+
+def test_two_builds_are_the_same_to_the_byte_and_the_second_writes_nothing(root):
+    write(root, LAB)
+    written = build(root)
+    assert [path.relative_to(root).as_posix() for path in written] == [
+        "notebooks/01_lab.ipynb",
+        "solutions/01_lab.ipynb",
+    ]
+    before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in written]
+    assert build(root) == []
+    assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in written] == before
+
+
+def test_an_inserted_cell_renames_no_other_and_ids_are_valid_and_unique(root):
+    write(root, LAB + "\n# %%\nsame()\n\n# %%\nsame()\n")
+    build(root)
+    before = [cell.id for cell in notebook(root, "solutions").cells]
+    write(root, LAB.replace("# %%\ndef", "# %%\nnew()\n\n# %%\ndef") + "\n# %%\nsame()\n\n# %%\nsame()\n")
+    build(root)
+    after = [cell.id for cell in notebook(root, "solutions").cells]
+    assert [name for name in after if name in before] == before
+    assert len(set(after)) == len(after) == len(before) + 1
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name) for name in after)
+
+
+def test_a_cell_has_the_same_id_in_both_editions(root):
+    write(root, LAB)
+    build(root)
+    assert notebook(root, "notebooks").cells[1].id == notebook(root, "solutions").cells[1].id
+
+
+def test_notebooks_carry_no_outputs_and_name_the_python3_kernel(root):
+    write(root, LAB)
+    build(root)
+    for folder in ("notebooks", "solutions"):
+        made = notebook(root, folder)
+        nbformat.validate(made)
+        assert made.metadata.kernelspec.name == "python3"
+        assert all(not cell.outputs and cell.execution_count is None for cell in made.cells if cell.cell_type == "code")
+
+
+def test_check_names_what_is_stale_and_changes_nothing(root):
+    write(root, LAB)
+    build(root)
+    edited, orphan = root / "notebooks" / "01_lab.ipynb", root / "solutions" / "09_gone.ipynb"
+    edited.write_text("edited by hand")
+    orphan.write_text("{}")
+    assert build(root, check=True) == [edited, orphan]
+    assert edited.read_text() == "edited by hand"
+    assert build(root) == [edited, orphan]
+    assert not orphan.exists()
+    assert build(root, check=True) == []
+
+
+def test_a_notebook_that_no_build_made_is_left_alone(root):
+    write(root, LAB)
+    build(root)
+    (root / "notebooks" / "Untitled.ipynb").write_text("{}")
+    build(root)
+    assert (root / "notebooks" / "Untitled.ipynb").exists()
+
+
+def test_line_ends_that_git_changed_are_not_stale(root):
+    write(root, LAB)
+    for path in build(root):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert build(root, check=True) == []
+
+
+SOLVED = "def f(x):\n    ### BEGIN SOLUTION\n    first_step = x + 1\n    return first_step * 2\n    ### END SOLUTION\n"
+FAULTS = {
+    "begin without end": ("# %%\ndef f():\n    ### BEGIN SOLUTION\n    pass\n", 3, "without an END"),
+    "end without begin": ("# %%\ndef f():\n    pass\n    ### END SOLUTION\n", 4, "without a BEGIN"),
+    "a solution across cells": ("# %%\nif x:\n    ### BEGIN SOLUTION\n    y\n# %%\n    ### END SOLUTION\n", 3, "END"),
+    "nested": ("# %%\nif x:\n    ### BEGIN SOLUTION\n    y\n    ### BEGIN SOLUTION\n", 5, "begun in line 3"),
+    "in text": ("# %%\n1\n# %% [markdown]\n# Text\n# ### BEGIN SOLUTION\n", 5, "text cell"),
+    "misspelt": ("# %%\ndef f():\n    ### Begin solution\n    pass\n", 3, "not quite a marker"),
+    "not alone": ("# %%\ndef f():\n    ### BEGIN SOLUTION of f\n    pass\n", 3, "not quite a marker"),
+    "empty": ("# %%\ndef f():\n    ### BEGIN SOLUTION\n\n    ### END SOLUTION\n", 3, "empty solution"),
+    "outside a function": ("# %%\n### BEGIN SOLUTION\ny = 1\n### END SOLUTION\n", 2, "outside a function"),
+    "indentation": ("# %%\ndef f():\n  ### BEGIN SOLUTION\n    y = 1\n  ### END SOLUTION\n", 3, "indentation"),
+    "an id of another lab": ('# %%\n\nf = check("02.f", f)\n', 3, "should be 01.name"),
+    "an id without a lab": ('# %%\nf = check("fgsm", f)\n', 2, "should be 01.name"),
+    "an id twice": ('# %%\ncheck("01.f", f)\n# %%\n\ncheck(\n    "01.f", f)\n', 6, "taken by 01_lab.py:2"),
+    "a leaked solution": (f"# %%\n{SOLVED}# %%\nx = 3\nfirst_step = x + 1\n\nreturn first_step * 2\n", 9, "line 4"),
+    "a leak in the same cell": (
+        f"# %%\n{SOLVED}first_step = x + 1\nreturn first_step * 2\n",
+        7,
+        "repeats the solution",
+    ),
+    "a leak in text": (
+        f"# %%\n{SOLVED}# %% [markdown]\n# ```python\n# first_step = x + 1\n# return first_step * 2\n# ```\n",
+        9,
+        "repeats the solution",
+    ),
+    "text before the first cell": ("import os\n# %%\n1\n", 1, "every cell starts"),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "what"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_refused_with_file_and_line(root, text, line, what):
+    write(root, text)
+    with pytest.raises(BuildError) as caught:
+        build(root)
+    assert str(caught.value).startswith(f"content/01_lab.py:{line}: ")
+    assert what in str(caught.value)
+    assert not (root / "notebooks").exists(), "a refused build must write nothing"
+
+
+def test_lines_are_counted_from_the_files_first_line_header_included(root):
+    write(root, LAB.replace("    ### END SOLUTION\n", ""))
+    number = LAB.split("\n").index("    ### BEGIN SOLUTION") + 1
+    with pytest.raises(BuildError, match=f"^content/01_lab.py:{number}: "):
+        build(root)
+
+
+def test_an_exercise_id_may_not_appear_in_two_labs(root):
+    write(root, LAB)
+    write(root, LAB, "02_other.py")
+    with pytest.raises(BuildError, match=r"content/02_other.py:\d+: exercise id '01.double' should be 02.name"):
+        build(root)
+
+
+def test_each_edition_may_have_its_own_cell_for_an_exercise(root):
+    write(root, '# %% tags=["student-only"]\ncheck("01.f")\n# %% tags=["solution-only"]\ncheck("01.f", f)\n')
+    build(root)
+    assert sources(root, "solutions") == ['check("01.f", f)']
+
+
+def test_a_check_in_a_comment_is_no_exercise(root):
+    write(root, '# %%\n# write check("fgsm", f) yourself\ny = 1\n')
+    assert len(build(root)) == 2
+
+
+def test_two_solutions_may_share_lines_and_the_instructors_cells_may_repeat_them(root):
+    other = SOLVED.replace("def f", "def g")
+    write(root, f'# %%\n{SOLVED}# %%\n{other}# %% tags=["solution-only"]\nfirst_step = x + 1\nreturn first_step * 2\n')
+    assert len(build(root)) == 2
+
+
+def test_one_common_line_is_no_leak(root):
+    write(root, f"# %%\n{SOLVED}# %%\nfirst_step = x + 1\nprint(first_step)\n")
+    assert len(build(root)) == 2
+
+
+@pytest.mark.parametrize("name", ["lab.py", "1_lab.py", "01_Lab.py", "01-lab.py"])
+def test_a_lab_has_a_number_and_a_lower_case_name(root, name):
+    write(root, LAB, name)
+    with pytest.raises(BuildError, match="NN_name"):
+        build(root)
+
+
+def test_a_lab_number_is_taken_once(root):
+    write(root, LAB)
+    write(root, LAB.replace("01.double", "01.triple"), "01_other.py")
+    with pytest.raises(BuildError, match=r"01_other.py:1: lab number 01 is taken by 01_lab.py"):
+        build(root)
+
+
+def test_the_command_exits_1_naming_stale_files_and_0_when_all_is_fresh(root, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "ROOT", root)
+    write(root, LAB)
+    assert cli.main(["build", "--check"]) == 1
+    assert "stale notebooks/01_lab.ipynb" in capsys.readouterr().out
+    assert cli.main(["build"]) == 0
+    assert "wrote solutions/01_lab.ipynb" in capsys.readouterr().out
+    assert cli.main(["build", "--check"]) == 0
+    (root / "content" / "01_lab.py").unlink()
+    assert cli.main(["build"]) == 0
+    assert "removed notebooks/01_lab.ipynb" in capsys.readouterr().out
+
+
+def test_the_command_says_a_fault_in_one_line(root, monkeypatch):
+    monkeypatch.setattr(cli, "ROOT", root)
+    write(root, FAULTS["nested"][0])
+    with pytest.raises(SystemExit, match=r"^content/01_lab.py:5: [^\n]*$"):
+        cli.main(["build"])
+
+
+def test_the_notebooks_of_this_course_are_fresh():
+    assert build(ROOT, check=True) == [], "run `modelsec build` and commit the result"
