@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from modelsec_course.lab.expect import number
-from modelsec_course.lab.style import BLACK, BLUE, DASHES, GREY, MARKERS, PALETTE, STYLE, show
+from modelsec_course.lab.style import BLACK, BLUE, DASHES, GREY, MARKERS, PALETTE, STYLE, label_ends, show
 
 
 def pictures(
@@ -48,7 +48,7 @@ def pictures(
             if row_labels:
                 grid[r, 0].set_ylabel(row_labels[r], rotation=0, ha="right", va="center", labelpad=6, fontsize=10)
     words = f"{len(batches)} row(s) of pictures" + (f": {', '.join(row_labels)}" if row_labels else "")
-    show(fig, caption, alt or f"{words}. {caption}")
+    show(fig, caption, alt or f"{words}. {caption}", tight=True)
 
 
 def curves(
@@ -84,9 +84,9 @@ def curves(
         _finish(fig, axes, percent, log)
         for text, at in (marks or {}).items():
             axes.axvline(at, color=GREY, linestyle=":", linewidth=1.5)
-            axes.annotate(text, (at, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
-                          va="top", fontsize=9.5, color="#444444")  # fmt: skip
-        _label_ends(axes, drawn)
+            where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center"}
+            axes.annotate(text, (at, 1), (0, 3), **where, fontsize=9.5, color="#444444")
+        label_ends(axes, drawn)
     show(fig, caption, alt or f"Line chart of {ylabel} against {xlabel}. {_ends(x, ys, percent)} {caption}")
 
 
@@ -166,27 +166,6 @@ def _finish(fig: Figure, axes: Axes, percent: bool, log: str, axis: Any = None) 
         getattr(axes, f"set_{name}scale")("log")
     if percent:
         (axis or axes.yaxis).set_major_formatter(lambda value, _: f"{100 * value:g} %")
-
-
-def _label_ends(axes: Axes, drawn: Mapping[str, Any]) -> None:
-    """Each line's name at its right end, spread so that none covers another."""
-    gap = 0.085
-    places = {}
-    for label, line in drawn.items():
-        xy = line.get_xydata()
-        end = xy[np.isfinite(xy).all(1)][-1]
-        places[label] = end, axes.transAxes.inverted().transform(axes.transData.transform(end))[1]
-    order = sorted(places, key=lambda label: places[label][1])
-    heights: list[float] = []
-    for label in order:
-        heights.append(max(places[label][1], heights[-1] + gap if heights else 0.02))
-    excess = max(0.0, heights[-1] - 1.0) if heights else 0
-    for label, height in zip(order, heights, strict=True):
-        colour = drawn[label].get_color()
-        axes.annotate(
-            label, places[label][0], (1.035, height - excess), textcoords="axes fraction", va="center", color="#222222",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 1.2, "shrinkA": 1, "shrinkB": 3},
-        )  # fmt: skip
 
 
 def _ends(x: np.ndarray, ys: Mapping[str, Any], percent: bool) -> str:

@@ -88,7 +88,7 @@ class Quiz(widgets.VBox):
             body += f"<p><strong>{i}. {inline(question.prompt)}</strong></p>"
             for j, (option, why) in enumerate(zip(question.options, question.why, strict=True)):
                 verdict = "Right." if j == question.answer else "Not quite."
-                body += f"<details><summary>{inline(option)}</summary><p>{verdict} {inline(why)}</p></details>"
+                body += f'<details><summary class="plain">{inline(option)}</summary><p>{verdict} {inline(why)}</p></details>'
         return box(body, label="Quiz")
 
 

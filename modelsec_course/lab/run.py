@@ -61,7 +61,7 @@ def _one(exercise: Exercise, prop: Callable, f: Guarded, title: str, seconds: fl
         with random_state():
             limited(lambda: prop(f), max(seconds, 0.5))
     except OutOfTime as stop:
-        where = _where(stop.__traceback__, f.f)
+        where = _where(stop.__traceback__, f.f) or _where(getattr(stop.__context__, "__traceback__", None), f.f)
         return Row(title, "timeout", f"not done after {exercise.timeout:g} s{where}: is there a loop that never ends?")
     except AssertionError as error:
         where = _where(error.__traceback__, f.f)
@@ -71,11 +71,9 @@ def _one(exercise: Exercise, prop: Callable, f: Guarded, title: str, seconds: fl
     except BaseException as error:
         where = _where(error.__traceback__, f.f)
         if type(error) is NotImplementedError and _raised_on_purpose(error.__traceback__):
-            return (
-                Row(title, "fail", f"this part still raises NotImplementedError{where}")
-                if begun
-                else Row(title, "todo")
-            )
+            if begun:
+                return Row(title, "fail", f"this part still raises NotImplementedError{where}")
+            return Row(title, "todo")
         return Row(title, "error", _explain(error, f, where))
     return Row(title, "ok")
 
@@ -93,9 +91,10 @@ def _explain(error: BaseException, f: Guarded, where: str) -> str:
 def describe(value: Any) -> str:
     """A value in a few words, whatever its repr does."""
     kind = type(value).__name__
-    if hasattr(value, "shape"):
+    try:
         return f"a {kind} of shape {tuple(value.shape)}"
-    return f"{clip(reprlib.repr(value), 80)} (a {kind})"
+    except Exception:
+        return f"{clip(reprlib.repr(value), 80, '…')} ({kind})"
 
 
 def _not_callable(exercise: Exercise, f: Any) -> str:
@@ -122,7 +121,7 @@ def _where(trace: TracebackType | None, f: Callable) -> str:
         inside = inside or frame.f_code is enter.__code__
     if last is None:
         return ""
-    code = clip(linecache.getline(*last).strip(), 120)
+    code = clip(linecache.getline(*last).strip(), 120, "…")
     place = "your cell" if _is_cell(last[0]) else Path(last[0]).name
     return f" (line {last[1]} of {place}{': ' if code else ''}{code})"
 

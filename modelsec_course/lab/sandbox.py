@@ -21,6 +21,21 @@ class OutOfTime(BaseException):
     """Not an Exception: a learner's `except Exception` must not swallow it."""
 
 
+class Shield:
+    """While it is up, OutOfTime waits: tidying up after the learner's function is not to be cut short."""
+
+    up = False
+
+    def __enter__(self):
+        self.up = True
+
+    def __exit__(self, *exception):
+        self.up = False
+
+
+SHIELD = Shield()
+
+
 class Printed(io.StringIO):
     """Text that stops growing."""
 
@@ -49,6 +64,9 @@ def _by_signal(call: Callable[[], None], seconds: float) -> None:
     def fire(signum, frame):
         nonlocal fired
         if not armed:
+            return
+        if SHIELD.up:
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
             return
         fired += 1
         # One that is swallowed is followed by others after ever different microseconds, until one lands between
@@ -97,7 +115,8 @@ def _in_thread(call: Callable[[], None], seconds: float, patience: float = 3.0) 
 def _stop(thread: threading.Thread, patience: float) -> None:
     end = time.monotonic() + patience
     while thread.is_alive() and time.monotonic() < end:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(OutOfTime))
+        if not SHIELD.up:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(OutOfTime))
         thread.join(0.02)
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from cycler import cycler
 from IPython.display import display
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from modelsec_course.lab.markup import Card, esc, inline
@@ -58,14 +63,15 @@ def use_style() -> None:
 
 
 class Shown(Card):
-    """A figure as an image with words: the alternative text, and a caption."""
+    """A figure as an image with words: the alternative text, and a caption. `tight` cuts empty margins off."""
 
-    def __init__(self, fig: Figure, caption: str = "", alt: str | None = None, *, scale: float = 2.0):
+    def __init__(self, fig: Figure, caption: str = "", alt: str | None = None, *, scale: float = 2.0, tight=False):
         buffer = io.BytesIO()
-        fig.savefig(buffer, format="png", dpi=100 * scale, facecolor=fig.get_facecolor())
+        box = {"bbox_inches": "tight", "pad_inches": 0.02} if tight else {}
+        fig.savefig(buffer, format="png", dpi=100 * scale, facecolor=fig.get_facecolor(), **box)
         plt.close(fig)
         self.png, self.caption, self.alt = buffer.getvalue(), caption, alt or caption or "A figure without description"
-        self.width, self.height = (round(100 * inches) for inches in fig.get_size_inches())
+        self.width, self.height = (round(pixels / scale) for pixels in struct.unpack(">II", self.png[16:24]))
 
     def text(self) -> str:
         return f"Figure: {self.caption or self.alt}"
@@ -87,6 +93,34 @@ class Shown(Card):
         return f'<figure style="margin:.5rem 0">{self.image()}{caption if self.caption else ""}</figure>'
 
 
-def show(fig: Figure, caption: str, alt: str | None = None) -> None:
+def show(fig: Figure, caption: str, alt: str | None = None, *, tight: bool = False) -> None:
     """Display the figure with its caption, and close it. `alt` says in words what a reader is to see in it."""
-    display(Shown(fig, caption, alt))
+    display(Shown(fig, caption, alt, tight=tight))
+
+
+def label_ends(axes: Axes, drawn: Mapping[str, Any]) -> None:
+    """Each line's name at its right end, moved as little as keeps them apart."""
+    axes.autoscale_view()
+    ends = {}
+    for label, line in drawn.items():
+        xy = line.get_xydata()
+        ends[label] = xy[np.isfinite(xy).all(1)][-1]
+    wanted = {label: axes.transAxes.inverted().transform(axes.transData.transform(at))[1] for label, at in ends.items()}
+    order = sorted(wanted, key=wanted.get)
+    for label, height in zip(order, _apart([wanted[label] for label in order]), strict=True):
+        axes.annotate(
+            label, ends[label], (1.06, height), textcoords="axes fraction", va="center", color="#222222",
+            arrowprops={"arrowstyle": "-", "color": drawn[label].get_color(), "linewidth": 1.3, "relpos": (0, 0.5),
+                        "shrinkA": 0, "shrinkB": 4},
+        )  # fmt: skip
+
+
+def _apart(wanted: list[float], gap: float = 0.085) -> list[float]:
+    """Sorted heights, moved as little as keeps neighbours a gap apart: those that touch share their mean."""
+    groups: list[list[float]] = []  # [mean height, members]
+    for height in wanted:
+        groups.append([height, 1])
+        while len(groups) > 1 and groups[-1][0] - groups[-2][0] < gap * (groups[-1][1] + groups[-2][1]) / 2:
+            (low, n), (high, m) = groups[-2:]
+            groups[-2:] = [[max((low * n + high * m) / (n + m), gap * (n + m - 1) / 2), n + m]]
+    return [mean + gap * (i - (n - 1) / 2) for mean, n in groups for i in range(int(n))]

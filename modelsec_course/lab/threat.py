@@ -133,7 +133,7 @@ class ThreatCard(Card):
             named = [f"<code>{entry.id}</code> {esc(entry.name)}" for entry in self.entries if entry.source == source]
             if named:
                 rows.append((source, "<br>".join(named)))
-        return box('<p class="head">Threat model</p>' + facts(rows), tone="wait", label="Threat model")
+        return box('<p class="head">Threat model</p>' + facts(rows), tone="plain", label="Threat model")
 
 
 def lookup(id: str) -> Entry:
