@@ -47,7 +47,7 @@ def deepfool(model, x, y, *, steps=50, norm="l2", overshoot=5e-4, candidates=9):
 
 
 @attack(parts=4)
-def carlini_wagner(model, x, y, *, steps=200, searches=6, lr=0.05, start=1.0, confidence=0.0, targeted=False):
+def carlini_wagner(model, x, y, *, steps=200, searches=6, lr=0.1, start=1.0, confidence=0.0, targeted=False):
     """Carlini & Wagner's L2 attack: minimise ‖x_adv − x‖² + c · (how far the model is from erring).
 
     x: (batch, ...) in [0, 1].  y: (batch,) true labels, or targets.  steps: Adam's steps for each c.  searches: how
