@@ -6,6 +6,7 @@ import html
 import re
 
 # Colours follow JupyterLab's theme; the fallbacks inherit, so that they also sit on any other page, light or dark.
+# `.msec.msec` outweighs JupyterLab's own rules for lists, tables and code in outputs.
 STYLE = """<style>
 .msec{--ink:var(--jp-content-font-color1,inherit);--soft:var(--jp-content-font-color2,inherit);
 --line:var(--jp-border-color2,rgba(127,127,127,.4));--wash:var(--jp-layout-color1,rgba(127,127,127,.06));
@@ -16,29 +17,32 @@ color:var(--ink);font-family:var(--jp-content-font-family,system-ui,sans-serif);
 font-size:var(--jp-content-font-size1,14px);line-height:1.5;max-width:52rem;box-sizing:border-box;
 margin:.4rem 0;padding:.7rem 1rem .8rem;border:1px solid var(--line);border-left:5px solid var(--tone);
 border-radius:6px;background:var(--wash);overflow-wrap:anywhere}
-.msec *{box-sizing:border-box}.msec>:last-child,.msec dd>:last-child{margin-bottom:0}
-.msec dd>:first-child{margin-top:0}
+.msec.msec *{box-sizing:border-box}.msec.msec>:last-child,.msec.msec dd>:last-child{margin-bottom:0}
+.msec.msec dd>:first-child{margin-top:0}
 .msec.good{--tone:var(--good)}.msec.bad{--tone:var(--bad)}.msec.wait{--tone:var(--wait)}.msec.plain{--tone:var(--soft)}
-.msec p{margin:.35rem 0}.msec .soft{color:var(--soft)}.msec .head{font-weight:600;font-size:1.05em;margin:0}
-.msec .title{font-size:1.45em;font-weight:600;line-height:1.25;margin:.1rem 0 .5rem}
-.msec .tag{display:inline-block;border:1px solid var(--tone);border-radius:1em;padding:0 .6em;margin-left:.5em;
+.msec.msec p{margin:.35rem 0}.msec.msec .soft{color:var(--soft)}
+.msec.msec .head{font-weight:600;font-size:1.05em;margin:0}
+.msec.msec .title{font-size:1.45em;font-weight:600;line-height:1.25;margin:.1rem 0 .5rem}
+.msec.msec .tag{display:inline-block;border:1px solid var(--tone);border-radius:1em;padding:0 .6em;margin-left:.5em;
 font-size:.85em;font-weight:600;white-space:nowrap}
-.msec ul{margin:.4rem 0;padding-left:1.3em}.msec ul.rows{list-style:none;padding-left:0}
-.msec ul.rows>li{padding:.18rem 0 .18rem 1.7em;text-indent:-1.7em}.msec ul.rows>li>*{text-indent:0}
-.msec .icon{display:inline-block;width:1.7em;font-weight:700;text-indent:0}
-.msec pre,.msec code{font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:.92em;
+.msec.msec ul{margin:.4rem 0;padding-left:1.3em}.msec.msec ul.rows{list-style:none;padding-left:0}
+.msec.msec ul.rows>li{padding:.18rem 0 .18rem 1.7em;text-indent:-1.7em}.msec.msec ul.rows>li>*{text-indent:0}
+.msec.msec .icon{display:inline-block;width:1.7em;font-weight:700;text-indent:0}
+.msec.msec pre,.msec.msec code{font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:.92em;
 color:inherit;background:transparent;padding:0}
-.msec :not(pre)>code{padding:0 .3em;border-radius:3px;background:var(--inset)}
-.msec pre{margin:.3rem 0;padding:.45rem .7rem;border:1px solid var(--line);border-radius:4px;line-height:1.45;
+.msec.msec :not(pre)>code{padding:0 .3em;border-radius:3px;background:var(--inset)}
+.msec.msec pre{margin:.3rem 0;padding:.45rem .7rem;border:1px solid var(--line);border-radius:4px;line-height:1.45;
 background:var(--inset);white-space:pre-wrap;overflow-wrap:anywhere;max-height:22rem;overflow:auto}
-.msec details{margin:.35rem 0 0}.msec details details{margin-left:0}
-.msec summary{cursor:pointer;font-weight:600;width:fit-content;border-radius:3px}
-.msec summary:focus-visible{outline:2px solid var(--calm);outline-offset:2px}
-.msec dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.3rem 1.1rem;margin:.6rem 0 0}
-.msec dt{font-weight:600;color:var(--soft)}.msec dd{margin:0}
-.msec summary.plain{font-weight:400}
-.msec a{color:var(--jp-content-link-color,#1976d2)}
-.msec progress{accent-color:var(--tone);width:11rem;height:.8rem;vertical-align:middle;margin-right:.6em}
+.msec.msec details{margin:.35rem 0 0}
+.msec.msec summary{cursor:pointer;font-weight:600;width:fit-content;border-radius:3px}
+.msec.msec summary:focus-visible{outline:2px solid var(--calm);outline-offset:2px}
+.msec.msec dl{padding:0;overflow:visible;display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;
+gap:.3rem 1.1rem;margin:.6rem 0 0}
+.msec.msec dl dt{float:none;width:auto;padding:0;margin:0;font-weight:600;color:var(--soft)}
+.msec.msec dl dd{margin:0;padding:0;width:auto}
+.msec.msec summary.plain{font-weight:400}
+.msec.msec a{color:var(--jp-content-link-color,#1976d2)}
+.msec.msec progress{accent-color:var(--tone);width:11rem;height:.8rem;vertical-align:middle;margin-right:.6em}
 </style>"""
 
 

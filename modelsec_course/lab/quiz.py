@@ -87,8 +87,8 @@ class Quiz(widgets.VBox):
         for i, question in enumerate(self.questions, 1):
             body += f"<p><strong>{i}. {inline(question.prompt)}</strong></p>"
             for j, (option, why) in enumerate(zip(question.options, question.why, strict=True)):
-                verdict = "Right." if j == question.answer else "Not quite."
-                body += f'<details><summary class="plain">{inline(option)}</summary><p>{verdict} {inline(why)}</p></details>'
+                verdict = f"<p>{'Right.' if j == question.answer else 'Not quite.'} {inline(why)}</p>"
+                body += f'<details><summary class="plain">{inline(option)}</summary>{verdict}</details>'
         return box(body, label="Quiz")
 
 
