@@ -1,0 +1,346 @@
+"""The modelsec command: the learner's copies, the server, the doctor, the book."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from modelsec_course import __version__, book, cli, copies, doctor, files, launch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A course of two labs."""
+    (tmp_path / "notebooks").mkdir()
+    for name in ("00_start", "01_attack"):
+        (tmp_path / "notebooks" / f"{name}.ipynb").write_text(f"{name}, first edition")
+    return tmp_path
+
+
+def refresh(root):
+    return copies.Copies(root / "notebooks", root / "work").refresh()
+
+
+def work(root):
+    return {path.name: path.read_text() for path in (root / "work").glob("*.ipynb")}
+
+
+def new_edition(root, text="second edition"):
+    (root / "notebooks" / "01_attack.ipynb").write_text(text)
+
+
+def change_copy(root, text="my solution", name="01_attack.ipynb"):
+    (root / "work" / name).write_text(text)
+
+
+BESIDE = "01_attack (new edition).ipynb"
+
+
+def test_missing_notebooks_are_copied(root):
+    assert refresh(root) == []
+    assert work(root) == {"00_start.ipynb": "00_start, first edition", "01_attack.ipynb": "01_attack, first edition"}
+
+
+def test_the_learners_changes_survive_every_start(root):
+    refresh(root)
+    change_copy(root)
+    assert refresh(root) == []
+    assert work(root)["01_attack.ipynb"] == "my solution"
+    assert len(work(root)) == 2
+
+
+def test_an_untouched_copy_follows_the_course(root):
+    refresh(root)
+    new_edition(root)
+    assert refresh(root) == []
+    assert work(root)["01_attack.ipynb"] == "second edition"
+    assert len(work(root)) == 2
+
+
+def test_a_new_edition_is_offered_beside_a_changed_copy_once(root):
+    refresh(root)
+    change_copy(root)
+    new_edition(root)
+    (sentence,) = refresh(root)
+    assert BESIDE in sentence
+    assert work(root)["01_attack.ipynb"] == "my solution"
+    assert work(root)[BESIDE] == "second edition"
+    assert refresh(root) == []
+
+
+def test_an_offer_that_was_deleted_is_not_repeated_until_the_next_edition(root):
+    refresh(root)
+    change_copy(root)
+    new_edition(root)
+    refresh(root)
+    (root / "work" / BESIDE).unlink()
+    assert refresh(root) == []
+    assert BESIDE not in work(root)
+    new_edition(root, "third edition")
+    assert len(refresh(root)) == 1
+    assert work(root)[BESIDE] == "third edition"
+
+
+def test_a_changed_offer_is_not_overwritten_either(root):
+    refresh(root)
+    change_copy(root)
+    new_edition(root)
+    refresh(root)
+    change_copy(root, "my second solution", BESIDE)
+    new_edition(root, "third edition")
+    assert len(refresh(root)) == 1
+    assert work(root)["01_attack.ipynb"] == "my solution"
+    assert work(root)[BESIDE] == "my second solution"
+    assert work(root)["01_attack (new edition 2).ipynb"] == "third edition"
+
+
+def test_a_copy_that_was_deleted_comes_back_in_the_newest_edition(root):
+    refresh(root)
+    change_copy(root)
+    new_edition(root)
+    (root / "work" / "01_attack.ipynb").unlink()
+    assert refresh(root) == []
+    assert work(root)["01_attack.ipynb"] == "second edition"
+
+
+@pytest.mark.parametrize("record", [None, "{half", "[]"])
+def test_without_a_readable_record_every_copy_counts_as_the_learners(root, record):
+    refresh(root)
+    path = root / "work" / ".editions.json"
+    path.unlink() if record is None else path.write_text(record)
+    new_edition(root)
+    assert len(refresh(root)) == 1
+    assert work(root)["01_attack.ipynb"] == "01_attack, first edition"
+    assert json.loads(path.read_text())[BESIDE]
+
+
+def test_writing_that_fails_leaves_the_old_file_and_no_half_one(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail(*_):
+        raise OSError("power cut")
+
+    monkeypatch.setattr(files.os, "replace", fail)
+    with pytest.raises(OSError, match="power cut"):
+        files.write_atomically(path, "new")
+    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("file", "old")]
+
+
+def test_the_lab_asked_for_is_opened_else_the_last_worked_on_else_the_first(root):
+    refresh(root)
+    held = copies.Copies(root / "notebooks", root / "work")
+    assert held.to_open(None) == "00_start.ipynb"
+    assert held.to_open("1") == held.to_open("01") == "01_attack.ipynb"
+    change_copy(root)
+    assert held.to_open(None) == "01_attack.ipynb"
+    with pytest.raises(SystemExit, match=r"There is no lab 7: choose one of 00, 01\."):
+        held.to_open("7")
+
+
+def options(monkeypatch, tmp_path, *rest, uid=1000, **given):
+    monkeypatch.setattr(launch.os, "geteuid", lambda: uid, raising=False)
+    given = {"--ServerApp.ip": "127.0.0.1", **given}
+    return launch.server_options(tmp_path, "00_start.ipynb", given, list(rest))
+
+
+def test_the_server_stays_on_loopback_shows_the_copies_and_opens_a_lab(monkeypatch, tmp_path):
+    made = options(monkeypatch, tmp_path)
+    assert "--ServerApp.ip=127.0.0.1" in made
+    assert f"--ServerApp.root_dir={tmp_path}" in made
+    assert "--LabApp.default_url=/lab/tree/00_start.ipynb" in made
+    assert not any("token" in option or "allow_root" in option for option in made)
+
+
+def test_root_is_allowed_on_loopback_only(monkeypatch, tmp_path):
+    allowed = "--ServerApp.allow_root=True"
+    assert allowed in options(monkeypatch, tmp_path, uid=0)
+    assert allowed not in options(monkeypatch, tmp_path, uid=1000)
+    assert allowed not in options(monkeypatch, tmp_path, uid=0, **{"--ServerApp.ip": "0.0.0.0"})
+    assert allowed not in options(monkeypatch, tmp_path, "--ServerApp.ip=0.0.0.0", uid=0)
+
+
+def test_an_option_of_the_users_replaces_the_courses(monkeypatch, tmp_path):
+    made = options(monkeypatch, tmp_path, "--LabApp.default_url=/tree")
+    assert [option for option in made if "default_url" in option] == ["--LabApp.default_url=/tree"]
+
+
+def test_the_command_line_reaches_the_server(monkeypatch):
+    seen = []
+    monkeypatch.setattr(launch, "launch", lambda *arguments: seen.append(arguments))
+    assert cli.main(["lab", "01", "--no-browser", "--port", "9000", "--LabApp.x=1"]) == 0
+    given = {"--ServerApp.ip": "127.0.0.1", "--ServerApp.port": 9000, "--ServerApp.open_browser": False}
+    assert seen == [(cli.ROOT, "01", given, ["--LabApp.x=1"])]
+
+
+def test_without_the_courses_folder_lab_and_build_and_book_say_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    for command in ("lab", "build", "book"):
+        with pytest.raises(SystemExit, match=r"clone of the course"):
+            cli.main([command])
+
+
+@pytest.fixture
+def server(root, tmp_path, monkeypatch):
+    """(address, token) of a real JupyterLab on the copies."""
+    home = tmp_path / "home"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
+    environment |= {"JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
+    code = "import sys; from pathlib import Path; from modelsec_course import cli; cli.ROOT = Path(sys.argv[1]); "
+    code += "cli.main(['lab', '--no-browser', '--port', '18888'])"
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        command = [sys.executable, "-c", code, str(root)]
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, cwd=root)
+    deadline, found = time.monotonic() + 60, None
+    try:
+        while not (found and answers(found[1])):
+            assert process.poll() is None, f"JupyterLab ended:\n{log.read_text()}"
+            assert time.monotonic() < deadline, f"JupyterLab did not start:\n{log.read_text()}"
+            time.sleep(0.2)
+            pattern = r"(http://127\.0\.0\.1:\d+)/lab/tree/00_start\.ipynb\?token=(\w{20,})"
+            found = re.search(pattern, log.read_text())
+        yield found[1], found[2]
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def answers(address):
+    try:
+        get(f"{address}/api")
+    except urllib.error.URLError:
+        return False
+    return True
+
+
+def get(address, token=None):
+    request = urllib.request.Request(address, headers={"Authorization": f"token {token}"} if token else {})
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(request, timeout=20) as answer:
+        return answer.read().decode()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_jupyterlab_serves_the_copies_to_the_token_alone_with_the_courses_settings(server):
+    address, token = server
+    for bad in (None, "0" * len(token)):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            get(f"{address}/api/contents", bad)
+        assert caught.value.code == 403
+    listed = json.loads(get(f"{address}/api/contents", token))["content"]
+    assert sorted(entry["name"] for entry in listed) == ["00_start.ipynb", "01_attack.ipynb"]
+
+    def defaults(name):
+        properties = json.loads(get(f"{address}/lab/api/settings/{name}", token))["schema"]["properties"]
+        return {key: value["default"] for key, value in properties.items()}
+
+    assert defaults("@jupyterlab/apputils-extension:kernels-settings")["commsOverSubshells"] == "disabled"
+    news = defaults("@jupyterlab/apputils-extension:notification")
+    assert (news["fetchNews"], news["checkForUpdates"]) == ("false", False)
+
+    page = get(f"{address}/lab", token)
+    config = json.loads(re.search(r'id="jupyter-config-data" type="application/json">(.*?)</script>', page, re.S)[1])
+    assert doctor.WIDGETS in [extension["name"] for extension in config["federated_extensions"]]
+
+
+def test_the_course_starts_light():
+    code = (
+        "import sys; from modelsec_course import cli; cli.parser(); print(*(name in sys.modules for name in sys.argv))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "torch", "jupytext"], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[1:] == ["False", "False"]
+
+
+def test_the_doctor_finds_this_installation_well(capsys):
+    assert cli.main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    for word in ("Python", "torch", "torchvision", "device", "cores", "free disk", "trained models", "All is well"):
+        assert word in said
+
+
+def broken_doctor(monkeypatch, capsys):
+    assert doctor.examine(ROOT) == 1
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("PROBLEM")]
+
+
+def test_the_doctor_names_a_missing_package_and_the_wrong_ipykernel(monkeypatch, capsys):
+    def fake(name):
+        if name == "nbval":
+            raise doctor.PackageNotFoundError(name)
+        return "7.0.1" if name == "ipykernel" else "9"
+
+    monkeypatch.setattr(doctor, "version", fake)
+    missing, wrong = broken_doctor(monkeypatch, capsys)
+    assert "nbval is not installed: run `python3 course.py setup`" in missing
+    assert "ipykernel 7.0.1" in wrong
+    assert "pip install 'ipykernel<7'" in wrong
+
+
+def test_the_doctor_names_damaged_models_and_a_missing_widget_manager(monkeypatch, capsys):
+    from modelsec_course import zoo
+
+    monkeypatch.setattr(zoo, "verify", lambda: ["digits-cnn is damaged: fetch it anew."])
+    monkeypatch.setattr(doctor, "WIDGETS", "@nobody/nothing")
+    widgets, model = broken_doctor(monkeypatch, capsys)
+    assert "no widget manager" in widgets
+    assert "digits-cnn is damaged" in model
+
+
+def test_the_doctor_survives_what_is_broken(monkeypatch, capsys):
+    from modelsec_course import zoo
+
+    def fail():
+        raise OSError("no such file")
+
+    monkeypatch.setattr(zoo, "verify", fail)
+    (problem,) = broken_doctor(monkeypatch, capsys)
+    assert "OSError: no such file" in problem
+
+
+def test_progress_is_shown_as_text(capsys):
+    assert cli.main(["progress"]) == 0
+    assert "<" not in capsys.readouterr().out
+
+
+def test_build_zoo_trains_the_victims(monkeypatch):
+    from modelsec_course import zoo
+
+    called = []
+    monkeypatch.setattr(zoo, "build", lambda: called.append(True))
+    assert cli.main(["build", "zoo"]) == 0
+    assert called == [True]
+
+
+def test_the_book_shows_what_the_solutions_print(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    monkeypatch.setenv("MODELSEC_HOME", os.environ["MODELSEC_HOME"])  # write_book moves it; put it back
+    (tmp_path / "solutions").mkdir()
+    cells = [nbformat.v4.new_markdown_cell("# Fast & slow"), nbformat.v4.new_code_cell("print(6 * 7)")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "solutions" / "00_start.ipynb")
+    assert cli.main(["book", "--out", str(tmp_path / "site")]) == 0
+    assert "42" in (tmp_path / "site" / "00_start.html").read_text(encoding="utf-8")
+    assert '<a href="00_start.html">Fast &amp; slow</a>' in (tmp_path / "site" / "index.html").read_text()
+
+
+def test_a_solution_that_fails_stops_the_book(tmp_path):
+    path = tmp_path / "00_start.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")]), path)
+    with pytest.raises(SystemExit, match=r"00_start\.ipynb does not run to its end"):
+        book.render(path)
+
+
+def test_the_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert __version__ in capsys.readouterr().out
