@@ -1,0 +1,37 @@
+"""`doctor()`: what this computer runs the labs on, without its paths, so that the notebook can be shown around."""
+
+from __future__ import annotations
+
+from IPython.display import display
+
+from modelsec_course.doctor import findings
+from modelsec_course.lab.exercise import labs, load
+from modelsec_course.lab.markup import Card, box, esc, facts
+
+SHOWN = ("Python", "torch", "jupyterlab", "ipykernel", "device", "cores", "free disk", "trained models")
+
+
+class Health(Card):
+    def __init__(self) -> None:
+        from modelsec_course.cli import ROOT
+
+        found, self.problems = findings(ROOT)
+        self.rows = [(name, found[name].split()[0] if name == "Python" else found[name]) for name in SHOWN]
+        times = ", ".join(f"lab {number} about {load(number).lab.seconds} s" for number in labs())
+        self.rows.append(("computing", f"{times} on two CPU cores"))
+        self.verdict = f"{len(self.problems)} to mend" if self.problems else "All is well"
+
+    def text(self) -> str:
+        lines = [f"{name}: {fact}" for name, fact in self.rows]
+        return "\n".join([*lines, self.verdict, *self.problems])
+
+    def html(self) -> str:
+        problems = "".join(f"<p>{esc(problem)}</p>" for problem in self.problems)
+        rows = [(name, esc(fact)) for name, fact in self.rows]
+        tone = "bad" if self.problems else "good"
+        return box(f'<p class="head">The doctor: {self.verdict}</p>{facts(rows)}{problems}', tone=tone, label="Doctor")
+
+
+def doctor() -> None:
+    """Show versions, device, an estimate of the time, and what is amiss with its remedy."""
+    display(Health())
