@@ -28,7 +28,6 @@ VENV = Path(os.path.abspath(os.path.expanduser(os.environ.get("MODELSEC_VENV") o
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 LOCK, OURS = "course.lock", "made-by-course.py"
 GIGABYTES = 8 if sys.platform.startswith("linux") else 4  # on Linux PyTorch brings the CUDA libraries along
-COMMANDS = ("lab", "test", "setup", "doctor")
 
 
 def key():
@@ -83,7 +82,7 @@ def only_one_at_a_time():
                 break
             except (BlockingIOError, PermissionError):
                 if not told:
-                    print("Another set-up of this folder is running: waiting for it to end.", flush=True)
+                    print("Another set-up of this folder is running: waiting for it.", flush=True)
                 told = True
                 time.sleep(0.3)
             except OSError:
@@ -134,24 +133,21 @@ def make_environment():
             f"{GIGABYTES} GB of disk space are needed and {VENV.parent} has {free:.1f} GB: free some, "
             "or set MODELSEC_VENV to a folder on a bigger disk."
         )
-    made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], close_fds=False)
-    if made.returncode:
+    if subprocess.run([sys.executable, "-m", "venv", str(VENV)], close_fds=False).returncode:
         sys.exit(f"`{sys.executable} -m venv {VENV}` failed (its own words are above): mend that and run this again.")
 
 
 def pip(again, *what):
     """Run pip install; when it fails, say why in one sentence."""
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
-    options = ["--disable-pip-version-check", "--no-input", *quiet]
-    command = [str(PYTHON), "-m", "pip", "install", *options, *what]
-    words = []
+    command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *quiet, *what]
+    text = ""
     with subprocess.Popen(command, stderr=subprocess.PIPE, close_fds=False) as process:
         for line in process.stderr:
-            words.append(line.decode(errors="replace"))
-            sys.stderr.write(words[-1])
+            text += line.decode(errors="replace")
+            sys.stderr.write(line.decode(errors="replace"))
     if process.returncode == 0:
         return
-    text = "".join(words)
     if re.search(r"No space left|Errno 28|disk full|not enough space", text, re.I):
         why = f"the disk is full: free some space for {VENV} and {tempfile.gettempdir()}"
     elif re.search(r"ConnectionError|connection broken|timed out|unreachable|ProxyError|SSLError|getaddrinfo", text):
@@ -172,21 +168,17 @@ def start(command):
 
 
 def pytest_options(args):
-    options = ["--timeout=900"]
-    if not {"--pdb", "--trace"} & set(args):  # a debugger needs the one process it stands in
-        options += ["-n", str(min(processors(), 4)), "--dist", "loadfile"]
-    return options
-
-
-def processors():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    alone = {"--pdb", "--trace"} & set(args)  # a debugger needs the one process it stands in
+    return ["--timeout=900"] + ([] if alone else ["-n", str(min(cores, 4)), "--dist", "loadfile"])
 
 
 def main(argv):
-    if not argv or argv[0] not in COMMANDS:
-        asked = bool(argv) and argv[0] in ("-h", "--help")
-        print(__doc__, file=sys.stdout if asked else sys.stderr)
-        return 0 if asked else 2
+    if argv[:1] in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
+    if not argv or argv[0] not in ("lab", "test", "setup", "doctor"):
+        sys.exit(__doc__)
     command, args = argv[0], argv[1:]
     try:
         setup("test" if command == "test" else "base", command)
