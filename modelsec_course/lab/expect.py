@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -51,7 +52,7 @@ def place(index: int, shape: tuple[int, ...]) -> str:
 def _place(index: int, shape: tuple[int, ...]) -> str:
     if not len(shape):
         return ""
-    return f" at {[int(i) for i in torch.unravel_index(torch.tensor(index), shape)]}"
+    return f" at {[int(i) for i in np.unravel_index(index, shape)]}"
 
 
 def _kind(value: torch.Tensor) -> str:

@@ -56,7 +56,7 @@ exercise(
     hints=["Think of `x + x`.", "In code:\n\n```python\nreturn 2 * x\n```\n\nand **nothing** else."],
     mutants={"halves": lambda x: x / 2, "adds one": lambda x: 2 * x + 1, "keeps": lambda x: x.clone()},
     second=lambda x: x + x,
-    timeout=1.0,
+    timeout=2.0,
 )
 
 exercise(

@@ -1,0 +1,120 @@
+import itertools
+import struct
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+
+from modelsec_course.lab import figures, style
+from modelsec_course.lab.style import label_ends
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    kept = []
+    monkeypatch.setattr(style, "display", kept.append)
+    return kept
+
+
+def linear(colour):
+    c = np.array(to_rgb(colour))
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb):
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ rgb
+    f = np.cbrt(np.clip(xyz / [0.9505, 1, 1.089], 0, 1))
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+# Viénot, Brettel and Mollon, 1999: what protanopes and deuteranopes see, in linear RGB.
+SEEN = {
+    "all": np.eye(3),
+    "protanopia": np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]]),
+    "deuteranopia": np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]]),
+}
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+def test_the_palette_is_told_apart_by_every_eye(eyes):
+    for a, b in itertools.combinations(figures.PALETTE[:5], 2):
+        gap = np.linalg.norm(lab(SEEN[eyes] @ linear(a)) - lab(SEEN[eyes] @ linear(b)))
+        assert gap > 10, (a, b)
+
+
+def test_lines_differ_without_colour():
+    looks = list(zip(map(str, figures.DASHES), figures.MARKERS, strict=True))
+    assert len(set(looks)) == len(figures.PALETTE) == len(looks)
+
+
+def test_a_figure_is_an_image_with_words_and_is_closed(shown):
+    before = plt.get_fignums()
+    fig, _ = plt.subplots()
+    assert figures.show(fig, "A `caption` <b>", alt='say "it"') is None
+    assert plt.get_fignums() == before
+    (figure,) = shown
+    assert repr(figure) == "Figure: A `caption` <b>"
+    html = figure._repr_html_()
+    assert 'alt="say &quot;it&quot;"' in html
+    assert "<figcaption" in html
+    assert "<code>caption</code> &lt;b&gt;" in html
+    assert "data:image/png;base64," in html
+    width, height = struct.unpack(">II", figure.png[16:24])
+    assert (figure.width, figure.height) == (round(width / 2), round(height / 2))
+
+
+@pytest.mark.parametrize(
+    "row", [torch.rand(3, 64), torch.rand(3, 8, 8), torch.rand(3, 1, 8, 8), torch.rand(3, 3, 8, 8), np.zeros((3, 8, 8)),
+            torch.rand(3, 8, 8) - 0.5, torch.rand(3, 3, 8, 8) - 0.5]
+)  # fmt: skip
+def test_pictures_of_every_shape(shown, row):
+    figures.pictures([row, row[:2]], titles=["a", "b", "c"], row_labels=["before", "after"], caption="Digits")
+    assert "before, after" in shown[0].alt
+    assert shown[0].width > shown[0].height
+
+
+def test_pictures_that_are_none_are_refused(shown):
+    with pytest.raises(ValueError, match="63 values make none"):
+        figures.pictures([torch.rand(2, 63)])
+    with pytest.raises(ValueError, match=r"must have shape \(n, c, h, w\)"):
+        figures.pictures([torch.rand(3)])
+
+
+def test_curves_say_where_they_begin_and_end(shown):
+    x = torch.linspace(0, 0.3, 5)
+    figures.curves(
+        x, {"FGSM": 1 - x, "PGD": [1, 0.8, 0.5, 0.2, 0.1]}, "ε", "accuracy", "It falls.",
+        bands={"PGD": (np.zeros(5), np.ones(5))}, marks={"ε = 0.1": 0.1}, percent=True, ylim=(0, 1),
+    )  # fmt: skip
+    assert "Line chart of accuracy against ε." in shown[0].alt
+    assert "PGD: 100.0 % at 0, 10.0 % at 0.3." in shown[0].alt
+
+
+def test_curves_on_logarithmic_axes_with_gaps(shown):
+    figures.curves([1, 10, 100], {"a": [1, 0.1, float("nan")]}, "x", "y", "c", log="xy")
+    assert len(shown) == 1
+
+
+def test_labels_at_the_ends_keep_apart():
+    fig, axes = plt.subplots()
+    lines = {str(i): axes.plot([0, 1], [0, i / 1000])[0] for i in range(5)} | {"top": axes.plot([0, 1], [0, 1])[0]}
+    label_ends(axes, lines)
+    heights = sorted(text.xyann[1] for text in axes.texts)
+    assert min(np.diff(heights)) > 0.08
+    assert heights[0] >= 0
+    plt.close(fig)
+
+
+@pytest.mark.parametrize("horizontal", [False, True])
+def test_bars_say_their_values(shown, horizontal):
+    figures.bars({"clean": 0.978, "PGD": 0.156}, "accuracy", "c", errors={"PGD": (0.1, 0.2)}, horizontal=horizontal,
+                 percent=True, highlight=["PGD"])  # fmt: skip
+    assert "clean: 97.8 %, PGD: 15.6 %" in shown[0].alt
+
+
+def test_drawing_leaves_the_settings_alone(shown):
+    before = dict(plt.rcParams)
+    figures.bars({"a": 1.0}, "y", "c")
+    assert dict(plt.rcParams) == before
