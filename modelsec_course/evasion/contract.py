@@ -50,6 +50,9 @@ def attack(body: Callable[..., Tensor] | None = None, *, parts: int = 1) -> Call
     if body is None:
         return functools.partial(attack, parts=parts)
     signature = inspect.signature(body)
+    unruly = list(set(list(signature.parameters)[3:]) - RULES.keys())
+    if list(signature.parameters)[:3] != ["model", "x", "y"] or unruly:
+        raise TypeError(f"an attack is body(model, x, y, *, ...) and each option has a rule in RULES: add {unruly}")
 
     @functools.wraps(body)
     def wrapper(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, **options: Any) -> Tensor:
@@ -64,7 +67,7 @@ def attack(body: Callable[..., Tensor] | None = None, *, parts: int = 1) -> Call
         if not len(x):
             return x.detach().clone()
         with frozen(model), torch.inference_mode(False), torch.enable_grad():
-            x = x.clone() if x.is_inference() else x.detach()
+            x, y = (t.clone() if t.is_inference() else t.detach() for t in (x, y))
             ask, size = _checked(model, y), -(-len(x) // parts)
             done = [
                 body(ask, some, labels, **options) for some, labels in zip(x.split(size), y.split(size), strict=True)
@@ -80,6 +83,8 @@ def _check_inputs(model: Any, x: Any, y: Any) -> None:
     validation.tensor("x", x)
     if x.dim() < 2:
         raise ValueError(f"x must have shape (batch, ...), but it has {tuple(x.shape)}: one input is x[None]")
+    if len(x) and not x.numel():
+        raise ValueError(f"x must hold at least one number for each input, but its shape is {tuple(x.shape)}")
     if not x.is_floating_point():
         raise ValueError(f"x must be a float tensor in [0, 1], but it holds {x.dtype}: for bytes use x.float() / 255")
     validation.labels(y, x)
@@ -110,6 +115,8 @@ def _checked(model: Callable[[Tensor], Tensor], y: Tensor) -> Callable[[Tensor],
         if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ValueError(f"model must return logits of shape ({len(x)}, classes), but it returned {got}")
+        if not logits.is_floating_point():
+            raise ValueError(f"model must return float logits, but they hold {logits.dtype}: labels become F.one_hot")
         if logits.shape[1] < 2:
             raise ValueError("model returned one logit: give it two, torch.cat([-z / 2, z / 2], 1) means the same")
         if highest >= logits.shape[1]:

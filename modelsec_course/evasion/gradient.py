@@ -56,8 +56,7 @@ def pgd(
         raise ValueError(f"restarts={restarts} needs random_start and stop_early: otherwise nothing is tried anew")
     ball, generator = NORMS[norm], generator or runtime.generator(0)
     step_size = 2.5 * eps / steps if step_size is None else step_size
-    x_adv = x + ball.random(x, eps, generator) if random_start else x.clone()
-    x_adv.clamp_(0, 1)
+    x_adv = ball.random(x, eps, generator).add_(x).clamp_(0, 1) if random_start else x.clone()
     standing = torch.arange(len(x), device=x.device)  # the inputs that have not fallen yet
     for k in range(restarts * (steps + 1) - 1):
         logits, gradient = input_gradient(model, x_adv[standing], y[standing], loss, targeted)
@@ -67,8 +66,10 @@ def pgd(
         if not len(standing):
             break
         if k % (steps + 1) == steps:  # the climb has ended in vain: start from another point
-            x_adv[standing] = (x[standing] + ball.random(x[standing], eps, generator)).clamp_(0, 1)
+            gradient = None
+            x_adv[standing] = ball.random(x[standing], eps, generator).add_(x[standing]).clamp_(0, 1)
             continue
         delta = ball.steepest_(gradient).mul_(step_size).add_(x_adv[standing]).sub_(x[standing])
         x_adv[standing] = ball.project_(delta, eps).add_(x[standing]).clamp_(0, 1)
+        del gradient, delta  # or the next step would hold a fourth copy of the batch
     return x_adv

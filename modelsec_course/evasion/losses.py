@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["LOSSES", "cross_entropy", "fooled", "input_gradient", "margin"]
+__all__ = ["LOSSES", "cross_entropy", "fooled", "input_gradient", "margin", "slope"]
 
 Model = Callable[[Tensor], Tensor]
 
@@ -34,16 +34,26 @@ def fooled(logits: Tensor, y: Tensor, targeted: bool = False) -> Tensor:
     return hit if targeted else ~hit
 
 
+def slope(scores: Tensor, at: Tensor, retain_graph: bool = False) -> Tensor:
+    """d(scores.sum()) / d(at), shaped like `at`. What is not finite counts as zero, so no attack leaves the numbers."""
+    gradient = None
+    if scores.requires_grad:
+        (gradient,) = torch.autograd.grad(scores.sum(), at, retain_graph=retain_graph, allow_unused=True)
+    if gradient is None:
+        raise ValueError("model hides its gradient: its logits must be computed from x, without detach() or no_grad()")
+    if 0 in gradient.stride():  # one number seen many times, as behind a sum: it cannot be written to
+        gradient = gradient.clone()
+    return gradient.nan_to_num_(0, 0, 0)
+
+
 def input_gradient(
     model: Model, x: Tensor, y: Tensor, loss: str = "ce", targeted: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The logits (batch, classes) and the direction (batch, ...) in x that climbs the attacker's score fastest.
 
-    The score is the loss at the true label y, or minus the loss at the target y. Gradients that are not finite
-    count as zero, so that an attack never leaves the numbers.
+    The score is the loss at the true label y, or minus the loss at the target y.
     """
     at = x.detach().requires_grad_()
     logits = model(at)
-    (gradient,) = torch.autograd.grad(LOSSES[loss](logits, y).sum(), at)
-    gradient.nan_to_num_(0, 0, 0)
+    gradient = slope(LOSSES[loss](logits, y), at)
     return logits.detach(), gradient.neg_() if targeted else gradient

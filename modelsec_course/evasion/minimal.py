@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 
 from modelsec_course.evasion.contract import attack
-from modelsec_course.evasion.losses import fooled, input_gradient, margin
+from modelsec_course.evasion.losses import fooled, input_gradient, margin, slope
 from modelsec_course.evasion.norms import L2, NORMS, per_input
 
 __all__ = ["carlini_wagner", "deepfool"]
 
 
-@attack(parts=2)
+@attack
 def deepfool(model, x, y, *, steps=50, norm="l2", overshoot=5e-4, candidates=9):
     """DeepFool: treat the model as linear, step onto the nearest class boundary, repeat until it is crossed.
 
@@ -24,26 +24,35 @@ def deepfool(model, x, y, *, steps=50, norm="l2", overshoot=5e-4, candidates=9):
     """
     ball, x_adv = NORMS[norm], x.clone()
     standing = torch.arange(len(x), device=x.device)
-    for _ in range(steps):
+    for k in range(steps):
         with torch.no_grad():
             fallen = fooled(model(x_adv[standing]), y[standing])
         standing = standing[~fallen]
         if not len(standing):
             break
-        at, own = x_adv[standing].requires_grad_(), y[standing]
-        logits = model(at)
-        ranked = logits.detach().scatter(1, own[:, None], -torch.inf).argsort(1, descending=True)
-        nearest = torch.full_like(logits[:, 0], torch.inf)  # distance to the closest boundary so far, (standing,)
-        normal = torch.zeros_like(at)  # and its direction
-        for rank in range(min(candidates, logits.shape[1] - 1)):
-            gap = (logits.gather(1, ranked[:, rank, None]) - logits.gather(1, own[:, None])).squeeze(1)
-            (gradient,) = torch.autograd.grad(gap.sum(), at, retain_graph=True)
-            distance = gap.detach().abs() / ball.dual(gradient).clamp_min(1e-12)
-            closer = distance < nearest
-            nearest[closer], normal[closer] = distance[closer], gradient[closer]
-        length = per_input((1 + overshoot) * nearest + 1e-6, at)
-        x_adv[standing] = ball.steepest_(normal).mul_(length).add_(at.detach()).clamp_(0, 1)
+        distance, normal = _nearest_boundary(model, x_adv[standing], y[standing], ball, candidates)
+        length = per_input((1 + overshoot) * distance + 1e-6 * k, x)  # the second part: a tie must not hold for ever
+        x_adv[standing] = ball.steepest_(normal).mul_(length).add_(x_adv[standing]).clamp_(0, 1)
+        del normal  # or the next step would hold a fourth copy of the batch
     return x_adv
+
+
+def _nearest_boundary(model, x, y, ball, candidates):
+    """How far the nearest class boundary seems to be (batch,), and the gradient (batch, ...) that leads to it.
+
+    Only distances are kept for each class; the nearest one's gradient is computed again, which costs less than
+    keeping a copy of the batch for it.
+    """
+    at = x.requires_grad_()
+    logits = model(at)  # (batch, classes)
+    gaps = logits - logits.gather(1, y[:, None])  # how far each class is above the true one
+    ranked = gaps.detach().scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
+    ranked = ranked[:, : min(candidates, logits.shape[1] - 1)]
+    reach = gaps.gather(1, ranked).unbind(1)
+    distances = torch.stack([gap.detach().abs() / ball.dual(slope(gap, at, True)).clamp_min(1e-12) for gap in reach], 1)
+    distance, nearest = distances.min(1)
+    gap = gaps.gather(1, ranked.gather(1, nearest[:, None]))
+    return distance, slope(gap, at)
 
 
 @attack(parts=4)
@@ -80,7 +89,8 @@ def _shrink(model, x, y, c, best, length, *, steps, lr, confidence, targeted):
         delta = at - x
         distance = L2.length(delta)
         closer = won & (distance < length)
-        best[closer], length[closer] = at[closer], distance[closer]
+        torch.where(per_input(closer, x), at, best, out=best)
+        torch.where(closer, distance, length, out=length)
         reached |= won
         gradient.mul_(per_input(-c * ~won, x)).add_(delta, alpha=2)  # d(loss) / d(x_adv)
         gradient.mul_(at.mul_(1 - at)).mul_(2)  # d(loss) / dw
