@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from IPython.display import display
 
-from modelsec_course.lab.markup import Card, box, esc, inline
+from modelsec_course.lab.markup import Card, box, esc, inline, plain
 
 
 class ClaimFailed(AssertionError):
@@ -21,7 +21,7 @@ class Claim(Card):
 
     def text(self) -> str:
         measured = f" (measured: {self.measured})" if self.measured else ""
-        return f"{'✔ verified' if self.holds else '✘ not true here'}: {self.sentence}{measured}"
+        return f"{'✔ verified' if self.holds else '✘ not true here'}: {plain(self.sentence)}{measured}"
 
     def html(self) -> str:
         icon, words, tone = ("✔", "verified", "good") if self.holds else ("✘", "not true here", "bad")

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.display import display
 
-from modelsec_course.lab.markup import box, clip, esc, inline
+from modelsec_course.lab.markup import PROSE, box, clip, esc, inline, plain
 from modelsec_course.lab.sandbox import figures_apart
 from modelsec_course.lab.style import Shown, use_style
 
@@ -71,10 +71,10 @@ class Explorer(widgets.VBox):
             self._waiting = loop.call_later(DELAY, self.draw)
 
     def _say(self, words: str, *, alert: bool = False) -> None:
-        self.description = words
+        self.description = plain(words)
         role = 'role="alert"' if alert else 'role="status" aria-live="polite"'
-        colour = "var(--jp-error-color1,#d32f2f)" if alert else "var(--jp-content-font-color1,inherit)"
-        style = f"max-width:46rem;line-height:1.45;min-height:1.45em;color:{colour}"
+        colour = ";color:var(--jp-error-color1,#d32f2f)" if alert else ""
+        style = f"{PROSE}{colour};max-width:46rem;min-height:1.5em;white-space:normal"
         self._words.value = f'<div {role} style="{style}">{inline(words)}</div>'
 
     def _repr_mimebundle_(self, **kwargs):
@@ -83,7 +83,7 @@ class Explorer(widgets.VBox):
         if bundle is not None:
             settings = ", ".join(f"{control.description} {control.value}" for control in self.controls.values())
             bundle["text/plain"] = f"{self._caption}\n{settings}\n{self.description}".strip()
-            bundle["text/html"] = self._picture.value + box(f"<p>{esc(settings)}</p><p>{inline(self.description)}</p>")
+            bundle["text/html"] = self._picture.value + box(f"<p>{esc(settings)}</p><p>{esc(self.description)}</p>")
         return (bundle, *rest) if rest else bundle
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from IPython.display import display
 
-from modelsec_course.lab.markup import Card, box, facts, inline
+from modelsec_course.lab.markup import Card, box, facts, inline, plain
 
 
 class Guarantee(Card):
@@ -17,7 +17,7 @@ class Guarantee(Card):
         ]
 
     def text(self) -> str:
-        return "\n".join(["Guarantee"] + [f"  {term}: {what}" for term, what in self.rows])
+        return "\n".join(["Guarantee"] + [f"  {term}: {plain(what)}" for term, what in self.rows])
 
     def html(self) -> str:
         rows = [(term, inline(what)) for term, what in self.rows]

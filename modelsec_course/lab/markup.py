@@ -45,6 +45,12 @@ gap:.3rem 1.1rem;margin:.6rem 0 0}
 .msec.msec progress{accent-color:var(--tone);width:11rem;height:.8rem;vertical-align:middle;margin-right:.6em}
 </style>"""
 
+# Text outside a card.
+PROSE = (
+    "color:var(--jp-content-font-color1,inherit);font-family:var(--jp-content-font-family,system-ui,sans-serif);"
+    "font-size:var(--jp-content-font-size1,14px);line-height:1.5"
+)
+
 
 def esc(text: object) -> str:
     return html.escape(str(text))
@@ -60,6 +66,11 @@ def inline(text: str) -> str:
     """HTML of one line: `code` and **bold**, the rest escaped."""
     pieces = re.split(r"`([^`]+)`", text)
     return "".join(f"<code>{esc(p)}</code>" if i % 2 else _bold(esc(p)) for i, p in enumerate(pieces))
+
+
+def plain(text: str) -> str:
+    """The text without the marks of `code` and **bold**."""
+    return text.replace("**", "").replace("`", "")
 
 
 def box(body: str, *, tone: str = "", label: str = "", live: bool = False) -> str:

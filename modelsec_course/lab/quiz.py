@@ -9,15 +9,17 @@ from IPython.display import display
 
 from modelsec_course.lab import store
 from modelsec_course.lab.exercise import Question, load
-from modelsec_course.lab.markup import box, esc, inline, rich
+from modelsec_course.lab.markup import PROSE, box, esc, inline, rich
 
 # The choices of ipywidgets are one line high, and cut what does not fit.
-WRAP = """<style>.msec-quiz .widget-radio-box{max-width:52rem;height:auto}
+WRAP = """<style>.msec-quiz{margin-bottom:.8rem}
+.msec-quiz .widget-radio-box{max-width:52rem;height:auto;margin:0}
 .msec-quiz .widget-radio{width:100%;height:auto}
-.msec-quiz .widget-radio-box label{height:auto;white-space:normal;line-height:1.4;padding:.2rem 0 .2rem 1.6rem;
-position:relative;max-width:48rem;font-size:var(--jp-content-font-size1,14px);cursor:pointer}
-.msec-quiz .widget-radio-box input{position:absolute;left:0;top:.25rem;margin:.15rem 0}
-.msec-quiz .widget-radio-box label:focus-within{outline:2px solid var(--jp-brand-color1,#1976d2);border-radius:3px}
+.msec-quiz .widget-radio-box label{display:flex;align-items:flex-start;gap:.55rem;width:fit-content;height:auto;
+padding:.15rem .4rem;margin:0;white-space:normal;line-height:1.5;font-size:var(--jp-content-font-size1,14px);
+font-family:var(--jp-content-font-family,system-ui,sans-serif);cursor:pointer;border-radius:3px}
+.msec-quiz .widget-radio-box label input{flex:none;order:-1;position:static;margin:.3em 0 0;outline:none}
+.msec-quiz .widget-radio-box label:has(input:focus-visible){outline:2px solid var(--jp-brand-color1,#1976d2)}
 </style>"""
 
 
@@ -27,8 +29,8 @@ class Asked(widgets.VBox):
     def __init__(self, number: str, place: str, question: Question):
         self.number, self.question = number, question
         prompt = (
-            '<div style="font-weight:600;line-height:1.5;max-width:52rem;white-space:normal;'
-            f'color:var(--jp-content-font-color1,inherit)">{esc(place)} {inline(question.prompt)}</div>'
+            f'<div style="{PROSE};font-weight:600;max-width:52rem;white-space:normal">'
+            f"{esc(place)} {inline(question.prompt)}</div>"
         )
         self.choices = widgets.RadioButtons(
             options=[(option.replace("`", ""), i) for i, option in enumerate(question.options)],

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from IPython.display import display
 
 from modelsec_course.lab.exercise import Lab, labs, load
-from modelsec_course.lab.markup import Card, box, esc, facts, inline
+from modelsec_course.lab.markup import Card, box, esc, facts, inline, plain
 from modelsec_course.lab.style import use_style
 
 LEVELS = ("", "a first step", "easy", "moderate", "demanding", "hard")
@@ -35,7 +35,7 @@ class Header(Card):
     def text(self) -> str:
         lines = [f"Lab {self.lab.number}: {self.lab.title}. {self.lab.question}"]
         lines += [f"  {term}: {what}" for term, what in self.rows()]
-        lines += [f"  You will: {outcome}" for outcome in self.lab.outcomes]
+        lines += [f"  You will: {plain(outcome)}" for outcome in self.lab.outcomes]
         return "\n".join(lines)
 
     def html(self) -> str:

@@ -15,7 +15,7 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from modelsec_course.lab.markup import Card, esc, inline
+from modelsec_course.lab.markup import PROSE, Card, esc, inline, plain
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; lines also differ by dash and marker, for greyscale.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -25,7 +25,10 @@ DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 STYLE = {
-    "axes.prop_cycle": cycler(color=PALETTE) + cycler(linestyle=DASHES) + cycler(marker=MARKERS),
+    "axes.prop_cycle": cycler(color=PALETTE)
+    + cycler(linestyle=DASHES)
+    + cycler(marker=MARKERS)
+    + cycler(markevery=[0.12] * 7),
     "axes.axisbelow": True,
     "axes.edgecolor": "#555555",
     "axes.grid": True,
@@ -70,11 +73,15 @@ class Shown(Card):
         box = {"bbox_inches": "tight", "pad_inches": 0.02} if tight else {}
         fig.savefig(buffer, format="png", dpi=100 * scale, facecolor=fig.get_facecolor(), **box)
         plt.close(fig)
-        self.png, self.caption, self.alt = buffer.getvalue(), caption, alt or caption or "A figure without description"
+        self.png, self.caption, self.alt = (
+            buffer.getvalue(),
+            caption,
+            plain(alt or caption) or "A figure without description",
+        )
         self.width, self.height = (round(pixels / scale) for pixels in struct.unpack(">II", self.png[16:24]))
 
     def text(self) -> str:
-        return f"Figure: {self.caption or self.alt}"
+        return f"Figure: {plain(self.caption) or self.alt}"
 
     def image(self) -> str:
         return (
@@ -85,11 +92,7 @@ class Shown(Card):
         )
 
     def html(self) -> str:
-        caption = (
-            '<figcaption style="margin-top:.4rem;max-width:46rem;color:var(--jp-content-font-color1,inherit);'
-            'font-family:var(--jp-content-font-family,system-ui,sans-serif);line-height:1.45">'
-            f"{inline(self.caption)}</figcaption>"
-        )
+        caption = f'<figcaption style="{PROSE};margin-top:.4rem;max-width:46rem">{inline(self.caption)}</figcaption>'
         return f'<figure style="margin:.5rem 0">{self.image()}{caption if self.caption else ""}</figure>'
 
 

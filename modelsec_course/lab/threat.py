@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from IPython.display import display
 
-from modelsec_course.lab.markup import Card, box, esc, facts, inline
+from modelsec_course.lab.markup import Card, box, esc, facts, inline, plain
 
 NIST, ATLAS, OWASP = "NIST AI 100-2 E2025", "MITRE ATLAS 5.6.0", "OWASP ML Top 10 2023"
 VERSIONS = (NIST, ATLAS, OWASP)
@@ -124,7 +124,7 @@ class ThreatCard(Card):
         ]
 
     def text(self) -> str:
-        lines = ["Threat model"] + [f"  {term}: {what.replace('**', '')}" for term, what in self.rows()]
+        lines = ["Threat model"] + [f"  {term}: {plain(what)}" for term, what in self.rows()]
         return "\n".join(lines + [f"  {entry.id} {entry.name} ({entry.source})" for entry in self.entries])
 
     def html(self) -> str:

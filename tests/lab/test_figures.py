@@ -55,7 +55,7 @@ def test_a_figure_is_an_image_with_words_and_is_closed(shown):
     assert figures.show(fig, "A `caption` <b>", alt='say "it"') is None
     assert plt.get_fignums() == before
     (figure,) = shown
-    assert repr(figure) == "Figure: A `caption` <b>"
+    assert repr(figure) == "Figure: A caption <b>"
     html = figure._repr_html_()
     assert 'alt="say &quot;it&quot;"' in html
     assert "<figcaption" in html
