@@ -18,7 +18,7 @@ WRAP = """<style>.msec-quiz{margin-bottom:.8rem}
 .msec-quiz .widget-radio-box label{display:flex;align-items:flex-start;gap:.55rem;width:fit-content;height:auto;
 padding:.15rem .4rem;margin:0;white-space:normal;line-height:1.5;font-size:var(--jp-content-font-size1,14px);
 font-family:var(--jp-content-font-family,system-ui,sans-serif);cursor:pointer;border-radius:3px}
-.msec-quiz .widget-radio-box label input{flex:none;order:-1;position:static;margin:.3em 0 0;outline:none}
+.msec-quiz .widget-radio-box label input{flex:none;order:-1;position:static;margin:1px 0 0;outline:none}
 .msec-quiz .widget-radio-box label:has(input:focus-visible){outline:2px solid var(--jp-brand-color1,#1976d2)}
 </style>"""
 
