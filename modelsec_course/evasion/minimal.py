@@ -59,8 +59,9 @@ def _nearest_boundary(model, x, y, ball, candidates):
 def carlini_wagner(model, x, y, *, steps=200, searches=6, lr=0.1, start=1.0, confidence=0.0, targeted=False):
     """Carlini & Wagner's L2 attack: minimise ‖x_adv − x‖² + c · (how far the model is from erring).
 
-    x: (batch, ...) in [0, 1].  y: (batch,) true labels, or targets.  steps: Adam's steps for each c.  searches: how
-    many values of c are tried for each input, by bisection from `start`.  confidence: the margin demanded.
+    x: (batch, ...) in [0, 1].  y: (batch,) true labels, or targets.  steps: Adam's steps for each c, of size
+    lr falling to 0 over the second half.  searches: how many values of c are tried for each input, by bisection from
+    `start`.  confidence: the margin demanded.
     Returns the closest x_adv found, shaped like x, in [0, 1]; an input for which none was found comes back as it is.
     Source: Carlini & Wagner, 2017, "Towards Evaluating the Robustness of Neural Networks", section VI.A.
     """
@@ -85,7 +86,8 @@ def _shrink(model, x, y, c, best, length, *, steps, lr, confidence, targeted):
     for k in range(1, steps + 1):
         at = w.tanh().add_(1).div_(2)
         logits, gradient = input_gradient(model, at, y, "margin", targeted)
-        won = (-margin(logits, y) if targeted else margin(logits, y)) > confidence
+        rounding = 1e-6 * logits.abs().amax(1)  # what a batch of another size may change in the answer
+        won = (-margin(logits, y) if targeted else margin(logits, y)) > confidence + rounding
         delta = at - x
         distance = L2.length(delta)
         closer = won & (distance < length)
@@ -96,5 +98,7 @@ def _shrink(model, x, y, c, best, length, *, steps, lr, confidence, targeted):
         gradient.mul_(at.mul_(1 - at)).mul_(2)  # d(loss) / dw
         mean.lerp_(gradient, 0.1)
         square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-        w.addcdiv_(mean, (square / (1 - 0.999**k)).sqrt_().add_(1e-8), value=-lr * (1 - (k - 1) / steps) / (1 - 0.9**k))
+        w.addcdiv_(
+            mean, (square / (1 - 0.999**k)).sqrt_().add_(1e-8), value=-lr * min(1, 2 - 2 * k / steps) / (1 - 0.9**k)
+        )
     return reached
