@@ -13,4 +13,6 @@ from modelsec_course.lab.progress import progress
 from modelsec_course.lab.quiz import quiz
 from modelsec_course.lab.start import start
 
-__all__ = ["check", "claim", "doctor", "explore", "figures", "guarantee", "progress", "quiz", "scenes", "start", "threat"]
+__all__ = [
+    "check", "claim", "doctor", "explore", "figures", "guarantee", "progress", "quiz", "scenes", "start", "threat",
+]  # fmt: skip

@@ -39,7 +39,7 @@ def _flat(weight: Tensor, bias: Tensor) -> nn.Module:
 
 
 def _linear(classes: int, seed: int = 0, size: int = 6, n: int = 48) -> tuple[nn.Module, Tensor, Tensor]:
-    """A linear model, and inputs well inside [0, 1], neither on a boundary nor far away. Every eighth label is wrong."""
+    """A linear model, and inputs well inside [0, 1], neither on a boundary nor far away. An eighth is mislabelled."""
     draw = runtime.generator(seed)
     weight, bias = torch.randn(classes, size * size, generator=draw), torch.randn(classes, generator=draw) / 4
     model = _flat(weight, bias - weight.sum(1) / 2)  # undecided about a grey picture
@@ -109,7 +109,7 @@ def _ball(attack):
 
 def _in_the_box(attack):
     """Pixels stay in [0, 1]"""
-    model, x, y = _curved()
+    model, x, y = _digits(24)
     x_adv = attack(model, x, y)
     expect(x_adv.min() >= 0 and x_adv.max() <= 1, f"got pixels from {x_adv.min():.3g} to {x_adv.max():.3g}")
 
@@ -337,7 +337,7 @@ def _deepfool_each(model, x, y, steps=20):
             length = gap.abs() / normal.norm(dim=2)
             length[0, label] = torch.inf
             k = length[0].argmin()
-            total = total + ((gap[0, k].abs() + 1e-5) / normal[0, k].norm() ** 2 * normal[0, k]).view_as(one)
+            total = total + ((gap[0, k].abs() + 1e-4) / normal[0, k].norm() ** 2 * normal[0, k]).view_as(one)
         done.append((one + 1.01 * total).clamp(0, 1))
     return torch.cat(done)
 
@@ -365,8 +365,8 @@ exercise(
     hints=[
         "For each other class k, `gap = logits[k] - logits[y]` is negative and `normal = gradient[k] - gradient[y]`. "
         "The boundary to k is `gap.abs() / normal.norm()` away. Take the smallest.",
-        "The step to that boundary is `gap.abs() / normal.norm()**2 * normal`. Go 1 % further (`1.01 *`), "
-        "else you stop *on* the boundary.",
+        "The step to that boundary is `gap.abs() / normal.norm()**2 * normal`. Go 1 % and a hair further, "
+        "`1.01 * (gap.abs() + 1e-4)`: exactly *on* the boundary two logits tie, and the step becomes 0.",
         "Move only the inputs that the model still gets right: `x_adv = torch.where(standing[:, None, None, None], "
         "moved, x_adv)`. And set the distance of class y itself to `torch.inf` before `argmin(1)`.",
     ],
@@ -518,7 +518,7 @@ QUIZ = (
         ),
     ),
     Question(
-        "A filter in front of the model raises accuracy under your attack from 14 % to 46 %. What do you do first?",
+        "A filter in front of the model saves half of the pictures that fooled it. What do you do first?",
         (
             "publish the defence",
             "attack again, with gradients taken through the filter",
@@ -527,7 +527,7 @@ QUIZ = (
         1,
         (
             "The attacker did not know of the filter. A white-box attacker does.",
-            "A defence is only as good as the attack that knows it. Here the attack through the filter leaves 7 %.",
+            "A defence is only as good as the attack that knows it. Here none stands that attack.",
             "That may help or hurt, and you would not know: measure against an attacker who knows the defence.",
         ),
     ),
