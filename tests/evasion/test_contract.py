@@ -23,7 +23,11 @@ BAD_INPUTS = {
     "x None": (lambda x, y: (None, y), TypeError, r"x must be a tensor.*NoneType"),
     "x a scalar": (lambda x, y: (x.mean(), y), ValueError, r"x must have shape \(batch.*\(\).*x\[None\]"),
     "x without batch": (lambda x, y: (x.flatten(), y), ValueError, r"x must have shape \(batch.*\(768,\).*x\[None\]"),
-    "x without numbers": (lambda x, y: (x[:, :, :0], y), ValueError, r"x must hold at least one number.*\(12, 1, 0, 8\)"),
+    "x without numbers": (
+        lambda x, y: (x[:, :, :0], y),
+        ValueError,
+        r"x must hold at least one number.*\(12, 1, 0, 8\)",
+    ),
     "x in float64": (lambda x, y: (x.double(), y), ValueError, r"x holds torch.float64.*torch.float32.*convert"),
     "y short": (lambda x, y: (x, y[:-1]), ValueError, r"y must have shape \(12,\).*\(11,\)"),
     "y one-hot": (lambda x, y: (x, nn.functional.one_hot(y, 10)), ValueError, r"y must have shape.*\(12, 10\).*argmax"),
@@ -64,7 +68,12 @@ BAD_OPTIONS = [
     (pgd, {"eps": 0.1, "step_size": "big"}, TypeError, r"step_size must be a number.*'big'"),
     (pgd, {"eps": 0.1, "restarts": 0}, ValueError, r"restarts must be at least 1.*0"),
     (pgd, {"eps": 0.1, "restarts": 2, "random_start": False}, ValueError, r"restarts=2 needs random_start"),
-    (pgd, {"eps": 0.1, "restarts": 2, "stop_early": False}, ValueError, r"restarts=2 needs random_start and stop_early"),
+    (
+        pgd,
+        {"eps": 0.1, "restarts": 2, "stop_early": False},
+        ValueError,
+        r"restarts=2 needs random_start and stop_early",
+    ),
     (pgd, {"eps": 0.1, "random_start": None}, TypeError, r"random_start must be True or False.*None"),
     (pgd, {"eps": 0.1, "stop_early": "no"}, TypeError, r"stop_early must be True or False.*'no'"),
     (pgd, {"eps": 0.1, "generator": 7}, TypeError, r"generator must be a torch\.Generator.*7.*runtime\.generator"),
@@ -223,7 +232,9 @@ def test_inputs_that_are_strided_or_want_gradients_change_nothing(name, device):
     wide = torch.stack([x, x], -1)[..., 0]
     equal_results(name, net, x, y, call(name)(net, wide, y))
     equal_results(name, net, x, y, call(name)(net, x.clone().requires_grad_(), y))
-    equal_results(name, net, x, y, call(name)(net, x[:1].expand(12, -1, -1, -1), y), call(name)(net, x[:1].repeat(12, 1, 1, 1), y))
+    equal_results(
+        name, net, x, y, call(name)(net, x[:1].expand(12, -1, -1, -1), y), call(name)(net, x[:1].repeat(12, 1, 1, 1), y)
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
