@@ -14,7 +14,7 @@
 # %%
 import torch
 
-from modelsec_course import data, zoo
+from modelsec_course import data, runtime, zoo
 from modelsec_course.lab import check, claim, doctor, explore, figures, guarantee, progress, quiz, scenes, start, threat
 
 start("00")
@@ -228,8 +228,7 @@ explore(
 eps = torch.linspace(0, 1, 41)
 standing = right & (distance > eps[:, None])  # (41, 143)
 robust = standing.float().mean(1)
-draw = torch.Generator().manual_seed(0)
-signs = 2 * torch.randint(0, 2, (20, *z.shape), generator=draw) - 1  # the control: 20 random directions a record
+signs = 2 * torch.randint(0, 2, (20, *z.shape), generator=runtime.generator(0)) - 1  # the control: 20 random directions a record
 noisy = torch.stack([(((z + e * signs) @ w + b > 0) == (y == 1)).float().mean() for e in eps])
 figures.curves(
     eps,

@@ -34,12 +34,12 @@ def attack_a_digit(
                 (x_adv[0, 0].cpu(), "what the model sees", {"vmin": 0, "vmax": 1}),
             )
             for ax, (picture, title, look) in zip(axes, views, strict=False):
-                ax.imshow(picture, **look)
+                ax.imshow(picture.numpy(), **look)
                 ax.set_title(title, fontsize=10, fontweight="normal")
                 ax.set(xticks=[], yticks=[])
                 ax.grid(False)
             colours = [BLUE if k == true else VERMILION if k == said else "#BBBBBB" for k in range(10)]
-            bars = axes[3].bar(range(10), chances, color=colours)
+            bars = axes[3].bar(range(10), chances.numpy(), color=colours)
             bars[true].set_hatch("//")
             bars[true].set_edgecolor("white")
             axes[3].set(xticks=range(10), ylim=(0, 1.05), xlabel="class (hatched: the truth)", ylabel="probability")

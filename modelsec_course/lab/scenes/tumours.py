@@ -61,7 +61,7 @@ def drag_a_record(data: Dataset, z: Tensor, w: Tensor, b: Tensor) -> Callable[..
 
 
 def _histograms(axes: Axes, distance: Tensor, y: Tensor) -> None:
-    shown = distance.clamp(-1.4, 1.4)
+    shown, y = distance.clamp(-1.4, 1.4).numpy(), y.numpy()
     axes.hist(shown[y == 0], BINS, color=ORANGE, alpha=0.85, hatch="//", edgecolor="white", label="malignant")
     axes.hist(shown[y == 1], BINS, color=BLUE, alpha=0.7, edgecolor="white", label="benign")
     axes.axvline(0, color=BLACK, linewidth=1.6)
