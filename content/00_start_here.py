@@ -15,7 +15,8 @@
 import torch
 
 from modelsec_course import data, runtime, zoo
-from modelsec_course.lab import check, claim, doctor, explore, figures, guarantee, progress, quiz, scenes, start, threat
+from modelsec_course.lab import check, claim, doctor, explore, figures, guarantee
+from modelsec_course.lab import progress, quiz, scenes, start, threat
 
 start("00")
 
@@ -64,7 +65,7 @@ def classify_incident(incident):
     incident.learned: tuple of what an outsider learned that they should not know; empty if nothing.
     incident.answered: share of requests answered in time; up to one in a hundred may be late.
     incident.decisions: "sound", "unexplained", "unfair" or "steered".
-    Returns a set of "integrity", "confidentiality", "availability", "decisions"; empty if nothing is violated.
+    Returns a set of "integrity", "confidentiality", "availability", "decisions"; empty if all is well.
     """
     ### BEGIN SOLUTION
     violated = set()
@@ -197,7 +198,7 @@ distance = margin_distance(z, w, b, "linf")
 scenes.two_classes(
     distance * (z @ w + b).sign(),
     y,
-    caption="How far the 143 test records are from the boundary. Half of them are closer than 0.42 standard deviations.",
+    caption="How far the 143 test records are from the boundary, and on which side.",
 )
 claim("Half of all records are closer than 0.42 standard deviations", distance.median() < 0.42)
 
@@ -228,7 +229,9 @@ explore(
 eps = torch.linspace(0, 1, 41)
 standing = right & (distance > eps[:, None])  # (41, 143)
 robust = standing.float().mean(1)
-signs = 2 * torch.randint(0, 2, (20, *z.shape), generator=runtime.generator(0)) - 1  # the control: 20 random directions a record
+
+# The control: 20 random directions for each record.
+signs = 2 * torch.randint(0, 2, (20, *z.shape), generator=runtime.generator(0)) - 1
 noisy = torch.stack([(((z + e * signs) @ w + b > 0) == (y == 1)).float().mean() for e in eps])
 figures.curves(
     eps,
@@ -244,7 +247,8 @@ figures.curves(
 at = {e: (right & (distance > e)).float().mean().item() for e in (0.1, 0.3, 0.5)}
 claim("91.6 % stand at ε = 0.1, 64.3 % at 0.3, 34.3 % at 0.5",
       [round(100 * share, 1) for share in at.values()] == [91.6, 64.3, 34.3])  # fmt: skip
-claim("Random changes of 0.3 cost less than two points", noisy[12] > noisy[0] - 0.02, f"{noisy[12]:.1%} against {noisy[0]:.1%}")
+claim("Random changes of 0.3 cost less than two points", noisy[12] > noisy[0] - 0.02,
+      f"{noisy[12]:.1%} against {noisy[0]:.1%}")  # fmt: skip
 
 # %% [markdown]
 # A third of the answers flip under changes of 0.3 standard deviations, and random changes of that size do nothing.
@@ -290,11 +294,11 @@ claim("At ε = 0.1 the band leaves less than a third of the wrong answers", afte
 
 # %%
 adapted = wrong_answers(0.1 + band, band)
-refused = ((signed <= 0.1 + band) & (signed > -band)).float().mean().item()
+denied = ((signed > band) & (signed <= band + 0.1)).float().mean().item()  # answered before, refused after
 print(f"wrong answers at ε = {0.1 + band:.1f} with the band: {adapted:.1%}")
-print(f"records that a push of at most 0.1 turns into a refusal: {refused:.1%}")
+print(f"right answers that a push of at most 0.1 turns into a refusal: {denied:.1%}")
 claim("With 0.2 more budget the attacker is back where they were", adapted == before)
-claim("A push of 0.1 can now deny an answer to more than a third of the patients", refused > 1 / 3)
+claim("A push of 0.1 can now deny more than 15 % of the patients their answer", denied > 0.15)
 
 # %% [markdown]
 # The band costs the attacker exactly its width, no more. And it opened another attack: pushing a record *into* the
@@ -303,8 +307,8 @@ claim("A push of 0.1 can now deny an answer to more than a third of the patients
 # %%
 guarantee(
     holds="For this linear model the robust accuracy is exact: no attacker within the L∞ ball can do better.",
-    does_not="It says nothing of attackers who change more, who change only what a clinic would not notice, or who "
-    "poison the training data.",
+    does_not="It says nothing of attackers who change more, who change only what a clinic would not "
+    "notice, or who poison the training data.",
     adapts="A refusal band of width 0.2 costs the attacker exactly 0.2, and can be used to cause refusals.",
     cost="The band refuses about a fifth of all patients even when nobody attacks.",
 )

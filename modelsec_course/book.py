@@ -56,6 +56,10 @@ def render(path: Path) -> tuple[str, str]:
         )
     except CellExecutionError as error:
         sys.exit(f"{path.name} does not run to its end: mend it, then make the book again.\n{error}")
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):  # a page has no kernel: show a widget's first picture, not its controls
+            if "text/html" in output.get("data", {}):
+                output["data"].pop("application/vnd.jupyter.widget-view+json", None)
     heading = re.search(r"^# +(.+)$", "\n".join(cell.source for cell in notebook.cells), re.M)
     title = heading[1] if heading else path.stem
     page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, {"metadata": {"name": title}})

@@ -7,12 +7,13 @@ import copy
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
 from filelock import FileLock, Timeout
+
+from modelsec_course.files import write_atomically
 
 SCHEMA = 1
 STATUSES = ("pass", "fail", "todo")
@@ -119,17 +120,7 @@ def _set_aside(path: Path) -> str:
 
 
 def _write(data: dict) -> None:
-    handle, temporary = tempfile.mkstemp(dir=folder(), prefix=".progress-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, folder() / "progress.json")
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    write_atomically(folder() / "progress.json", json.dumps(data, indent=1, sort_keys=True))
 
 
 def _empty() -> dict:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from safetensors.torch import save as serialise
 from torch import nn
 
 from modelsec_course import data, runtime, training, validation
+from modelsec_course.files import write_atomically
 from modelsec_course.zoo.recipes import RECIPES
 
 __all__ = ["build", "load", "names", "verify"]
@@ -34,10 +33,11 @@ def load(name: str, *, device: torch.device | str | None = None, folder: Path = 
     Raises ValueError when the file is not the one whose hash stands in the manifest: it is never parsed then.
     """
     validation.one_of("name", name, names())
+    device = runtime.device() if device is None else validation.device("device", device)
     content = _read(name, folder)
     net = RECIPES[name].architecture()
     net.load_state_dict(parse(content))
-    return net.eval().to(runtime.device() if device is None else device)
+    return net.eval().to(device)
 
 
 def verify(folder: Path = WEIGHTS) -> list[str]:
@@ -56,6 +56,7 @@ def build(only: Sequence[str] = (), *, folder: Path = WEIGHTS) -> dict[str, dict
 
     Each file is in place before the manifest names it, so an interrupted build can be repeated.
     """
+    only = (only,) if isinstance(only, str) else tuple(only)
     for name in only:
         validation.one_of("only", name, names())
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,14 +66,14 @@ def build(only: Sequence[str] = (), *, folder: Path = WEIGHTS) -> dict[str, dict
         net = recipe.architecture()
         recipe.train(net)
         content = serialise({key: value.contiguous() for key, value in net.state_dict().items()})
-        _write(folder / f"{name}.safetensors", content)
+        write_atomically(folder / f"{name}.safetensors", content)
         held_out = data.load(recipe.data)
         manifest[name] = {
             "sha256": hashlib.sha256(content).hexdigest(),
             "summary": recipe.summary,
             "test_accuracy": round(training.accuracy(net.eval(), held_out.x_test, held_out.y_test), 4),
         }
-        _write(folder / MANIFEST, (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode())
+        write_atomically(folder / MANIFEST, (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode())
     return manifest
 
 
@@ -91,19 +92,9 @@ def _read(name: str, folder: Path) -> bytes:
 
 def _manifest(folder: Path) -> dict[str, dict]:
     try:
-        return json.loads((folder / MANIFEST).read_text())
-    except json.JSONDecodeError as error:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except ValueError as error:  # neither JSON nor UTF-8
         raise ValueError(f"the zoo's {MANIFEST} is damaged: put it back with `git checkout`") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write all or nothing: a reader sees the old file or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    if not isinstance(manifest, dict) or not all(isinstance(entry, dict) for entry in manifest.values()):
+        raise ValueError(f"the zoo's {MANIFEST} is no table of victims: put it back with `git checkout`")
+    return manifest

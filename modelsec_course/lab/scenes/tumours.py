@@ -67,7 +67,7 @@ def _histograms(axes: Axes, distance: Tensor, y: Tensor) -> None:
     axes.axvline(0, color=BLACK, linewidth=1.6)
     axes.set(xlabel="signed L∞ distance to the boundary (standard deviations)", ylabel="records", xlim=(-1.45, 1.45))
     for words, x in (("says malignant", -0.05), ("says benign", 0.05)):
-        axes.text(x, 0.985, words, transform=axes.get_xaxis_transform(), va="top", ha="right" if x < 0 else "left",
+        axes.text(x, 1.0, words, transform=axes.get_xaxis_transform(), va="bottom", ha="right" if x < 0 else "left",
                   fontsize=9.5, color=GREY)  # fmt: skip
 
 
