@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> list[dict]:
     parser.add_argument("suite", choices=SUITES)
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda or mps")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all? The timings mean nothing")
-    parser.add_argument("--rounds", type=int, default=7, help="interleaved repetitions of each contest (default: 7)")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved repetitions of each contest (default: 5)")
     parser.add_argument("--only", default="", help="only contests whose title contains this")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every row, with each round's seconds, to FILE")
     chosen = parser.parse_args(arguments)
@@ -30,14 +30,11 @@ def main(arguments: list[str] | None = None) -> list[dict]:
     print(harness.machine(device), suite.ABOUT, sep="\n\n", end="\n\n")
     rows = []
     for contest in suite.contests(device, chosen.quick):
-        if chosen.only in contest.title:
-            rows += harness.hold(contest, 1 if chosen.quick else chosen.rounds, device)
-            print(
-                harness.table(
-                    rows[-len(contest.runs) - len(contest.missing) :],
-                    heading=len(rows) == len(contest.runs) + len(contest.missing),
-                )
-            )
+        if chosen.only not in contest.title:
+            continue
+        held = harness.hold(contest, 1 if chosen.quick else chosen.rounds, device)
+        print(harness.table(held, heading=not rows), flush=True)
+        rows += held
     if chosen.json:
         chosen.json.write_text(json.dumps({"machine": harness.machine(device), "rows": rows}, indent=1))
     return rows

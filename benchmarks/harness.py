@@ -66,7 +66,8 @@ def table(rows: Sequence[dict], heading: bool = True) -> str:
 def machine(device: torch.device) -> str:
     """What the timings were taken on."""
     chip = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return f"{device.type} ({chip}), {torch.get_num_threads()} threads, torch {torch.__version__}, Python {sys.version.split()[0]}"
+    versions = f"torch {torch.__version__}, Python {sys.version.split()[0]}"
+    return f"{device.type} ({chip}), {torch.get_num_threads()} threads, {versions}"
 
 
 def _cells(row: dict) -> str:

@@ -23,9 +23,12 @@ class Normalize(nn.Module):
 
     def __init__(self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
         super().__init__()
-        mean, std = torch.as_tensor(mean, dtype=torch.float32), torch.as_tensor(std, dtype=torch.float32)
-        if mean.dim() != 1 or mean.shape != std.shape:
-            raise ValueError(f"mean and std must be lists of one length, but have {mean.shape} and {std.shape}")
+        mean, std = _numbers("mean", mean), _numbers("std", std)
+        if mean.dim() != 1 or mean.shape != std.shape or not len(mean):
+            shapes = f"{list(mean.shape)} and {list(std.shape)}"
+            raise ValueError(
+                f"mean and std must be lists of one length, one number a channel, but have shapes {shapes}"
+            )
         if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
             raise ValueError(f"mean and std must be finite and std above 0, but they are {mean} and {std}")
         self.register_buffer("mean", mean.clone())
@@ -71,6 +74,9 @@ def initialise(model: nn.Module, generator: torch.Generator) -> nn.Module:
 
     Uniform in ±1/√(inputs of a unit), PyTorch's own scheme, but reproducible without a global seed.
     """
+    validation.module("model", model)
+    if generator is None:
+        raise TypeError("generator must be a torch.Generator, but it is None: use runtime.generator(seed)")
     validation.randomness("generator", generator)
     for layer in model.modules():
         if isinstance(layer, (nn.Linear, nn.Conv2d)):
@@ -85,6 +91,7 @@ def initialise(model: nn.Module, generator: torch.Generator) -> nn.Module:
 @contextlib.contextmanager
 def frozen(model: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Eval mode and no gradients for parameters inside the `with`; each module's own state is back afterwards."""
+    validation.function("model", model)
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
     modes = [(module, module.training) for module in modules]
     wanted = [(p, p.requires_grad) for module in modules for p in module.parameters(recurse=False)]
@@ -99,3 +106,10 @@ def frozen(model: Callable[[Tensor], Tensor]) -> Iterator[None]:
             module.training = mode
         for parameter, requires_grad in wanted:
             parameter.requires_grad_(requires_grad)
+
+
+def _numbers(name: str, values: Sequence[float] | Tensor) -> Tensor:
+    try:
+        return torch.as_tensor(values, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} must be a list of numbers, one for each channel, but it is {values!r}") from error

@@ -34,7 +34,9 @@ def generator(seed: int, on: torch.device | str = "cpu") -> torch.Generator:
     on every accelerator, so that is the default.
     """
     validation.count("seed", seed, low=0)
-    return torch.Generator(device=on).manual_seed(seed)
+    if seed >= 2**63:
+        raise ValueError(f"seed must be below 2**63, but it is {seed}")
+    return torch.Generator(device=validation.device("on", on)).manual_seed(seed)
 
 
 def pick(*, cpu: T, gpu: T) -> T:

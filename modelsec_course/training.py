@@ -54,11 +54,18 @@ def fit(
     `patience` epochs without a better one, training stops and the best weights return.  generator: orders the
     batches (default: seed 0).
     """
-    _checked(x, y)
+    validation.module("model", model)
+    _checked(model, x, y)
     validation.count("epochs", epochs)
     validation.positive("lr", lr)
     validation.count("batch_size", batch_size)
+    validation.function("loss", loss, hint="loss(model, x, y) returns a scalar")
     validation.randomness("generator", generator)
+    validation.flag("progress", progress)
+    if validate is not None:
+        if not isinstance(validate, (tuple, list)) or len(validate) != 2:
+            raise TypeError(f"validate must be a pair (x, y) of tensors, but it is a {type(validate).__name__}")
+        _checked(model, *validate)
     if patience is not None:
         validation.count("patience", patience)
         if validate is None:
@@ -95,7 +102,7 @@ def fit(
 @torch.no_grad()
 def accuracy(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, batch_size: int = 1024) -> float:
     """The share of inputs (n, ...) whose largest logit is at their label, in eval mode; the mode is put back."""
-    _checked(x, y)
+    _checked(model, x, y)
     validation.count("batch_size", batch_size)
     with frozen(model):
         batches = zip(x.split(batch_size), y.split(batch_size), strict=True)
@@ -103,8 +110,16 @@ def accuracy(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, batch_size
     return float(right) / len(x)
 
 
-def _checked(x: Tensor, y: Tensor) -> None:
+def _checked(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> None:
     validation.tensor("x", x)
     if not x.dim() or not len(x):
         raise ValueError(f"x must hold at least one input, but its shape is {tuple(x.shape)}")
     validation.labels(y, x)
+    validation.fits(model, x)
+    with frozen(model), torch.no_grad():
+        logits = model(x[:1])
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 1:
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(f"model must return logits (batch, classes), but for one input it returned {got}")
+    if y.max() >= logits.shape[1]:
+        raise ValueError(f"y holds the label {int(y.max())}, but the model knows only 0 to {logits.shape[1] - 1}")

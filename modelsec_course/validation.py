@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
+from torch import nn
 
 
 def number(name: str, value: Any, *, low: float = -math.inf, high: float = math.inf, hint: str = "") -> None:
@@ -51,10 +52,44 @@ def randomness(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be a torch.Generator or None, but it is {value!r}: use runtime.generator(seed)")
 
 
+def module(name: str, value: Any) -> None:
+    """Raise unless `value` is a network."""
+    if not isinstance(value, nn.Module):
+        raise TypeError(f"{name} must be a torch.nn.Module, whose weights can be set, but it is a {_kind(value)}")
+
+
+def function(name: str, value: Any, hint: str = "") -> None:
+    """Raise unless `value` can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, but it is {value!r}, a {_kind(value)}{_and(hint)}")
+
+
+def device(name: str, value: Any) -> torch.device:
+    """`value` as a device; raise unless it names one."""
+    if not isinstance(value, (str, torch.device)):
+        raise TypeError(f"{name} must be a device such as 'cpu' or 'cuda', but it is {value!r}: use runtime.device()")
+    try:
+        return torch.device(value)
+    except RuntimeError as error:
+        raise ValueError(f"{name} must be a device such as 'cpu' or 'cuda', but it is {value!r}") from error
+
+
+def fits(model: Any, x: torch.Tensor) -> None:
+    """Raise unless `model` can be asked about x: callable and, if it is a network, of x's kind and on x's device."""
+    function("model", model, hint="it takes inputs (batch, ...) and returns logits (batch, classes)")
+    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    if parameter is None or not parameter.is_floating_point():
+        return
+    if x.is_floating_point() and parameter.dtype != x.dtype:
+        raise ValueError(f"x holds {x.dtype}, but the model computes in {parameter.dtype}: convert x with .to()")
+    if parameter.device != x.device:
+        raise ValueError(f"x is on {x.device}, but the model is on {parameter.device}: move one with .to(device)")
+
+
 def tensor(name: str, value: Any) -> None:
     """Raise unless `value` is a tensor."""
     if not isinstance(value, torch.Tensor):
-        raise TypeError(f"{name} must be a tensor, but it is a {type(value).__name__}: use torch.as_tensor({name})")
+        raise TypeError(f"{name} must be a tensor, but it is a {_kind(value)}: use torch.as_tensor({name})")
 
 
 def labels(y: Any, x: torch.Tensor, name: str = "y") -> None:
@@ -71,6 +106,10 @@ def labels(y: Any, x: torch.Tensor, name: str = "y") -> None:
         raise ValueError(f"{name} is on {y.device}, but x is on {x.device}: move one with .to(device)")
     if len(y) and y.min() < 0:
         raise ValueError(f"{name} holds the label {int(y.min())}, but labels start at 0")
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
 
 
 def _and(hint: str) -> str:

@@ -31,8 +31,17 @@ class Dataset:
     licence: str
     features: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for part in ("train", "test"):
+            x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
+            validation.tensor(f"x_{part}", x)
+            validation.labels(y, x, f"y_{part}")
+            if len(y) and y.max() >= len(self.classes):
+                raise ValueError(f"y_{part} holds the label {int(y.max())}, but classes names only {len(self.classes)}")
+
     def to(self, device: torch.device | str) -> Dataset:
         """The same data set with its tensors on `device`."""
+        device = validation.device("device", device)
         moved = {part: getattr(self, part).to(device) for part in ("x_train", "y_train", "x_test", "y_test")}
         return replace(self, **moved)
 
@@ -50,7 +59,11 @@ _LOADERS: dict[str, Callable[[], Dataset]] = {}
 def register(name: str) -> Callable[[Callable[[], Dataset]], Callable[[], Dataset]]:
     """Decorator: make a function without arguments the loader of the data set `name`."""
 
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"name must be what load() is to be called with, but it is {name!r}: @register('digits')")
+
     def enter(loader: Callable[[], Dataset]) -> Callable[[], Dataset]:
+        validation.function("loader", loader, hint="it takes no argument and returns a Dataset")
         if name in _LOADERS:
             raise ValueError(f"the data set {name!r} is registered twice: give one of the two another name")
         _LOADERS[name] = loader

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from modelsec_course import validation
 from modelsec_course.evasion.losses import LOSSES
@@ -78,8 +78,6 @@ def attack(body: Callable[..., Tensor] | None = None, *, parts: int = 1) -> Call
 
 
 def _check_inputs(model: Any, x: Any, y: Any) -> None:
-    if not callable(model):
-        raise TypeError(f"model must be callable and return logits, but it is a {type(model).__name__}")
     validation.tensor("x", x)
     if x.dim() < 2:
         raise ValueError(f"x must have shape (batch, ...), but it has {tuple(x.shape)}: one input is x[None]")
@@ -88,12 +86,7 @@ def _check_inputs(model: Any, x: Any, y: Any) -> None:
     if not x.is_floating_point():
         raise ValueError(f"x must be a float tensor in [0, 1], but it holds {x.dtype}: for bytes use x.float() / 255")
     validation.labels(y, x)
-    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    if parameter is not None and parameter.is_floating_point():
-        if parameter.dtype != x.dtype:
-            raise ValueError(f"x holds {x.dtype}, but the model computes in {parameter.dtype}: convert x with .to()")
-        if parameter.device != x.device:
-            raise ValueError(f"x is on {x.device}, but the model is on {parameter.device}: move one with .to(device)")
+    validation.fits(model, x)
     if not len(x):
         return
     low, high = (bound.item() for bound in x.aminmax())

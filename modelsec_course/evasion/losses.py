@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from modelsec_course import validation
+
 __all__ = ["LOSSES", "cross_entropy", "fooled", "input_gradient", "margin", "slope"]
 
 Model = Callable[[Tensor], Tensor]
@@ -30,6 +32,11 @@ LOSSES = {"ce": cross_entropy, "margin": margin}
 
 def fooled(logits: Tensor, y: Tensor, targeted: bool = False) -> Tensor:
     """(batch,) True where the attack has won: the class is not y, or is the target y when `targeted`."""
+    validation.tensor("logits", logits)
+    validation.tensor("y", y)
+    if logits.dim() != 2 or y.shape != logits.shape[:1]:
+        shapes = f"{tuple(logits.shape)} and {tuple(y.shape)}"
+        raise ValueError(f"logits and y must have shapes (batch, classes) and (batch,), but they have {shapes}")
     hit = logits.argmax(1) == y
     return hit if targeted else ~hit
 

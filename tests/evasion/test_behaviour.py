@@ -1,4 +1,4 @@
-"""How attacks behave on a trained network: more effort never helps the defender, and what is returned is what counts."""
+"""Attacks on a trained network: more effort never helps the defender, and what is returned is what counts."""
 
 import itertools
 
