@@ -106,13 +106,20 @@ class _Tensor:
         self.grad = value.grad if value.is_leaf else None
 
     def restore(self) -> Iterator[str]:
+        switched = False
         if self.leaf and self.value.is_leaf:
+            switched = self.value.requires_grad != self.requires_grad or self.value.grad is not self.grad
             self.value.requires_grad_(self.requires_grad)
             self.value.grad = self.grad
         now = self.value.detach()
         if now.shape != self.shape or not _same(now, self.was):
             self.put_back()
             yield f"your function changed its input `{self.name}` in place: {self.remedy.format(name=self.name)}"
+        elif switched:
+            yield (
+                f"your function left a gradient on its input `{self.name}`, which later cells would trip over: ask a "
+                f"copy for the gradient ({self.name}.clone().requires_grad_())"
+            )
 
     def put_back(self) -> None:
         self.value.data = self.was

@@ -96,8 +96,8 @@ class Threat:
 
 CARDS = {
     "00": Threat(
-        goal="any of three: **integrity** (wrong answers), **confidentiality** (leaked data or model), "
-        "**availability** (no answers, or dear ones)",
+        goal="any of NIST's three, **integrity** (wrong answers), **confidentiality** (leaked data or model), "
+        "**availability** (no answers, or dear ones), or through them people's **decisions**",
         knowledge="from none (black-box) to the model's weights (white-box); each lab says which",
         capability="control of inputs, of training data or of code, or no more than queries; each lab says which",
         ids=("NISTAML.02", "NISTAML.03", "NISTAML.01", "AML.T0031", "AML.TA0010", "AML.T0029", "ML09:2023"),

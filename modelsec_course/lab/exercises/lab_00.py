@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ LAB = Lab(
     number="00",
     title="Start here: what are we protecting?",
     question="What can be taken from a machine-learning model, and how far is a diagnosis from flipping?",
-    minutes=50,
+    minutes=40,
     difficulty=1,
     outcomes=(
         "say which of integrity, confidentiality, availability and sound decisions an incident violates",
@@ -30,9 +30,9 @@ LAB = Lab(
 
 @dataclass(frozen=True)
 class Incident:
-    """What happened, as facts."""
+    """What happened: a story, and the facts that decide. Only the facts count."""
 
-    story: str = field(repr=False)
+    story: str
     learned: tuple[str, ...] = ()  # what an outsider learned that they should not know
     wrong_answers: bool = False  # somebody made the model answer wrongly
     answered: float = 1.0  # share of requests that were answered in time
@@ -68,6 +68,7 @@ QUIET = (
     _incident("A normal Tuesday."),
     _incident("A model errs on a blurred picture; nobody made it err."),
     _incident("One request in two hundred is slow.", answered=0.995),
+    _incident("One request in a hundred is slow.", answered=0.99),
 )
 
 
@@ -75,7 +76,8 @@ def _judge(classify, cases) -> None:
     for incident, violated in cases:
         got = classify(incident)
         expect(isinstance(got, set), f"expected a set such as {{'integrity'}}, got {got!r}")
-        expect(got == violated, f"“{incident.story}” ({incident}): expected {_said(violated)}, got {_said(got)}")
+        facts = ", ".join(f"{name}={value!r}" for name, value in asdict(incident).items() if name != "story")
+        expect(got == violated, f"“{incident.story}” ({facts}): expected {_said(violated)}, got {_said(got)}")
 
 
 def _said(names: set) -> str:
@@ -114,7 +116,7 @@ def _classify_by_table(incident):
     facts = {
         "integrity": incident.wrong_answers,
         "confidentiality": len(incident.learned) > 0,
-        "availability": 1 - incident.answered > 0.01,
+        "availability": not incident.answered >= 0.99,
         "decisions": incident.decisions in {"unexplained", "unfair", "steered"},
     }
     return {name for name, violated in facts.items() if violated}
@@ -158,6 +160,7 @@ exercise(
         "only unfair decisions count": _only_unfairness,
         "only a total outage counts": _only_total_outage,
         "every slow request counts": _every_slow_request,
+        "counts one in a hundred": lambda i: classify_incident(i) | ({"availability"} if i.answered <= 0.99 else set()),
     },
 )  # fmt: skip
 
@@ -166,11 +169,25 @@ exercise(
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is known about an attacker."""
+    """What is known about an attacker.
 
-    wants: str  # "a wrong answer", "a secret" or "an outage"
-    sees: str  # "weights" or "answers"
-    touches: str  # "inputs", "training data" or "nothing"
+    wants: "a wrong answer", "a secret" or "an outage".  sees: "weights" or "answers".
+    touches: "inputs", "training data" or "nothing".
+    """
+
+    wants: str
+    sees: str
+    touches: str
+
+    def __post_init__(self):
+        for fact, words in (("wants", GOALS), ("sees", KNOWLEDGE), ("touches", CAPABILITIES)):
+            if getattr(self, fact) not in words:
+                raise ValueError(f"{fact} must be one of {', '.join(map(repr, words))}, not {getattr(self, fact)!r}")
+
+
+GOALS = {"a wrong answer": "integrity", "a secret": "confidentiality", "an outage": "availability"}
+KNOWLEDGE = {"weights": "white-box", "answers": "black-box"}
+CAPABILITIES = {"inputs": "testing data control", "training data": "training data control", "nothing": "query access"}
 
 
 SCENARIOS = tuple(
@@ -179,9 +196,6 @@ SCENARIOS = tuple(
     for sees in ("weights", "answers")
     for touches in ("inputs", "training data", "nothing")
 )
-GOALS = {"a wrong answer": "integrity", "a secret": "confidentiality", "an outage": "availability"}
-KNOWLEDGE = {"weights": "white-box", "answers": "black-box"}
-CAPABILITIES = {"inputs": "testing data control", "training data": "training data control", "nothing": "query access"}
 IDS_OF = {
     "integrity": {id for id in NAMES if id.startswith("NISTAML.02")} | {"AML.T0031"},
     "confidentiality": {id for id in NAMES if id.startswith("NISTAML.03")} | {"AML.TA0010"},
@@ -192,39 +206,41 @@ IDS_OF = {
 def _field(name: str, words: dict[str, str], fact: str):
     def verify(threat_model):
         for scenario in SCENARIOS:
-            model = _complete(threat_model(scenario))
-            want = words[getattr(scenario, fact)]
+            model, want = _dictionary(threat_model(scenario)), words[getattr(scenario, fact)]
+            expect(name in model, f"the threat model has no {name!r}")
             expect(model[name] == want, f"{scenario}: expected {name} {want!r}, got {model[name]!r}")
 
     verify.__doc__ = f"The attacker's {name}, in NIST's words"
     return verify
 
 
-def _complete(model) -> dict:
+def _dictionary(model) -> dict:
     expect(isinstance(model, dict), f"expected a dictionary, got {model!r}")
-    fields = {"goal", "knowledge", "capability", "ids"}
-    missing, odd = fields - set(model), set(model) - fields
-    expect(not missing, f"the threat model has no {_said(missing)}")
-    expect(not odd, f"the threat model has {_said(odd)}, which nobody asked for")
-    expect(
-        isinstance(model["ids"], list) and model["ids"],
-        f"ids must be a list with at least one id, got {model['ids']!r}",
-    )
     return model
+
+
+def _schema(threat_model):
+    """Has the four fields, and no other"""
+    fields = {"goal", "knowledge", "capability", "ids"}
+    for scenario in SCENARIOS:
+        got = set(_dictionary(threat_model(scenario)))
+        expect(got == fields, f"expected the fields {_said(fields)}, got {_said(got)}")
 
 
 def _ids_resolve(threat_model):
     """Every id can be looked up, and belongs to the goal"""
     for scenario in SCENARIOS:
-        model = _complete(threat_model(scenario))
-        for id in model["ids"]:
+        ids = _dictionary(threat_model(scenario)).get("ids")
+        expect(
+            isinstance(ids, list) and ids, f'ids must be a list with at least one id, like ["NISTAML.02"], got {ids!r}'
+        )
+        for id in ids:
             try:
                 lookup(id)
             except ValueError as error:
                 raise AssertionError(str(error)) from None
         goal = GOALS[scenario.wants]
-        fits = set(model["ids"]) <= IDS_OF[goal]
-        expect(fits, f"{scenario}: the goal is {goal}, but the ids are {model['ids']}")
+        expect(set(ids) <= IDS_OF[goal], f"{scenario}: the goal is {goal}, but the ids are {ids}")
 
 
 def threat_model(scenario):
@@ -262,6 +278,7 @@ exercise(
         _field("knowledge", KNOWLEDGE, "sees"),
         _field("capability", CAPABILITIES, "touches"),
         _ids_resolve,
+        _schema,
     ],
     hints=[
         "Three small tables, each from a scenario's word to NIST's word: "
@@ -269,7 +286,7 @@ exercise(
         "Who sees the weights is **white-box**, who sees only answers **black-box**. Who touches nothing still has "
         "**query access**.",
         'NIST AI 100-2 numbers the goals: `"NISTAML.01"` availability, `"NISTAML.02"` integrity, `"NISTAML.03"` '
-        "confidentiality (it says *privacy*).",
+        "confidentiality (it says “privacy”).",
     ],
     second=_by_branches,
     mutants={
@@ -372,7 +389,7 @@ QUIZ = (
     ),
     Question(
         "Random changes of ±0.3 cost the model almost nothing. What does that say about an attacker limited to 0.3?",
-        ("the model is robust", "nothing", "the attacker needs more than 0.3"),
+        ("such an attacker is weak too", "hardly anything", "the attacker needs more than 0.3"),
         1,
         (
             "The exact computation says otherwise: at 0.3 about a third of the records can be flipped.",

@@ -16,7 +16,7 @@ LAB = Lab(
     title="White-box evasion",
     question="How little must a picture change before the model is wrong?",
     minutes=75,
-    difficulty=2,
+    difficulty=3,
     prerequisites=("Lab 00", "PyTorch tensors and gradients"),
     outcomes=(
         "write four attacks: two that stay in a ball, two that look for the smallest change",
@@ -81,6 +81,7 @@ def _shaped(result, args, kwargs) -> None:
     x = kwargs.get("x", args[1] if len(args) > 1 else None)
     expect(isinstance(result, Tensor), f"expected a tensor, got a {type(result).__name__}")
     expect(result.shape == x.shape, f"expected the shape of x, {tuple(x.shape)}, got {tuple(result.shape)}")
+    expect(not result.requires_grad, "the result still drags its gradient graph along: return it with .detach()")
 
 
 def _length(x_adv: Tensor, x: Tensor) -> Tensor:
@@ -205,7 +206,25 @@ def _one_step_is_fgsm(attack):
     model, x, y = _linear(classes=3)
     right = _right(model, x, y)  # those already wrong may be left alone
     want = fgsm(model, x, y, 0.04)[right]
-    expect_close(attack(model, x, y, 0.04, 1, 0.04)[right], want, 1e-6, "x_adv after one step")
+    expect_close(attack(model, x, y, 0.04, 1, 0.04)[right], want, 1e-6, "x_adv after one step (start at x itself)")
+
+
+def _stays_on_the_way(attack):
+    """Steps back into the ball after each step, not only at the end"""
+    model, x, y = _curved()
+    farthest = 0.0
+
+    class Watched(nn.Module):
+        def forward(self, at):
+            nonlocal farthest
+            if at.shape == x.shape:
+                farthest = max(farthest, (at - x).abs().max().item())
+            return model(at)
+
+    attack(Watched(), x, y, 0.1, 12, 0.05)
+    expect(
+        farthest <= 0.1 + 1e-6, f"with eps = 0.1, the model was asked about a point that is {farthest:.3g} away from x"
+    )
 
 
 def _pgd_exact(attack):
@@ -250,7 +269,7 @@ exercise(
     "01.pgd",
     title="Projected gradient descent",
     reference=pgd,
-    properties=[_one_step_is_fgsm, _pgd_ball, _pgd_exact, _looks_again],
+    properties=[_one_step_is_fgsm, _pgd_ball, _stays_on_the_way, _pgd_exact, _looks_again],
     hints=[
         "FGSM in a loop, with a smaller step, and a step back into the ball after each.",
         "The ball is around **x**, not around the last point: `delta = (x_adv - x).clamp(-eps, eps)`.",
@@ -262,6 +281,9 @@ exercise(
     second=_pgd_by_bounds,
     mutants={
         "never steps back into the ball": functools.partial(_pgd_wrong, project="no"),
+        "steps back only at the end": lambda model, x, y, eps, steps=20, step_size=None: (
+            x + (_pgd_wrong(model, x, y, eps, steps, step_size, project="no") - x).clamp(-eps, eps)
+        ),
         "keeps the first gradient": functools.partial(_pgd_wrong, fresh=False),
         "forgets that pixels end at 0 and 1": functools.partial(_pgd_wrong, clamp=False),
         "steps down the loss": functools.partial(_pgd_wrong, sign=-1),
@@ -285,7 +307,7 @@ def _closed_form(classes: int):
         expect(ratio.min() > 0.999, f"{say}: some do not reach the boundary")
         expect(ratio.max() < 1.025, f"{say}: some go too far")
 
-    words = "two classes: the distance is |f| / ‖w‖" if classes == 2 else "five classes: the *nearest* boundary counts"
+    words = "two classes: the distance is |f| / ‖w‖" if classes == 2 else "five classes: the nearest boundary counts"
     verify.__doc__ = f"On a linear model, {words}"
     return verify
 
@@ -367,8 +389,9 @@ exercise(
         "The boundary to k is `gap.abs() / normal.norm()` away. Take the smallest.",
         "The step to that boundary is `gap.abs() / normal.norm()**2 * normal`. Go 1 % and a hair further, "
         "`1.01 * (gap.abs() + 1e-4)`: exactly *on* the boundary two logits tie, and the step becomes 0.",
-        "Move only the inputs that the model still gets right: `x_adv = torch.where(standing[:, None, None, None], "
-        "moved, x_adv)`. And set the distance of class y itself to `torch.inf` before `argmin(1)`.",
+        "The distance to class y itself is 0 / 0, which is NaN: set it to `torch.inf` before `argmin(1)`. The step has "
+        "shape (batch, features): `.view_as(x)` makes pictures of it. Move only the inputs that the model still gets "
+        "right, with `torch.where(standing[:, None, None, None], moved, x_adv)`.",
     ],
     returns=_shaped,
     second=_deepfool_each,
@@ -474,7 +497,7 @@ QUIZ = (
         ),
         1,
         (
-            "Both change every pixel, by the same amount.",
+            "Both move every pixel by ε, as far as black and white allow.",
             "With 64 pixels, 64 aligned pushes add up. Random ones mostly cancel.",
             "Neither leaves the ball: both are ±0.15, then clamped.",
         ),
@@ -506,13 +529,13 @@ QUIZ = (
     Question(
         "Why does Carlini & Wagner's attack keep the best iterate instead of the last?",
         (
-            "to save memory",
+            "because Adam has not converged before its last step",
             "because Adam swings around the boundary and may end on the wrong side of it",
             "because the last iterate is outside [0, 1]",
         ),
         1,
         (
-            "It costs memory: one more copy of the batch.",
+            "More steps do not help: with a constant step it never settles on the right side.",
             "Near the optimum each step crosses the boundary or not. What counts is the closest point that fooled it.",
             "With the tanh it never is.",
         ),
@@ -520,13 +543,13 @@ QUIZ = (
     Question(
         "A filter in front of the model saves half of the pictures that fooled it. What do you do first?",
         (
-            "publish the defence",
+            "measure again with more pictures, for a narrower interval",
             "attack again, with gradients taken through the filter",
             "use a stronger filter",
         ),
         1,
         (
-            "The attacker did not know of the filter. A white-box attacker does.",
+            "The number is not imprecise, it answers the wrong question: that attacker did not know of the filter.",
             "A defence is only as good as the attack that knows it. Here none stands that attack.",
             "That may help or hurt, and you would not know: measure against an attacker who knows the defence.",
         ),
