@@ -27,7 +27,7 @@ class Normalize(nn.Module):
         if mean.dim() != 1 or mean.shape != std.shape or not len(mean):
             shapes = f"{list(mean.shape)} and {list(std.shape)}"
             raise ValueError(
-                f"mean and std must be lists of one length, one number a channel, but have shapes {shapes}"
+                f"mean and std must be lists of one length, one for each channel, but have shapes {shapes}"
             )
         if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
             raise ValueError(f"mean and std must be finite and std above 0, but they are {mean} and {std}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -84,7 +85,7 @@ def fit(
             optimiser.step()
             total += objective.item() * len(batch)
         history.losses.append(total / len(x))
-        if not torch.isfinite(torch.tensor(history.losses[-1])):
+        if not math.isfinite(history.losses[-1]):
             raise FloatingPointError(f"the loss became {history.losses[-1]} in epoch {epoch + 1}: use an lr below {lr}")
         if validate is not None:
             history.validation.append(accuracy(model, *validate))
@@ -114,8 +115,8 @@ def _checked(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> None:
     validation.tensor("x", x)
     if not x.dim() or not len(x):
         raise ValueError(f"x must hold at least one input, but its shape is {tuple(x.shape)}")
-    validation.labels(y, x)
     validation.fits(model, x)
+    validation.labels(y, x)
     with frozen(model), torch.no_grad():
         logits = model(x[:1])
     if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 1:

@@ -123,9 +123,14 @@ def test_frozen_refuses_what_cannot_be_asked():
 def test_frozen_restores_after_an_exception_and_when_nested():
     net = nn.Sequential(nn.Linear(2, 2), nn.Dropout()).train()
     net[0].eval()
-    with pytest.raises(ArithmeticError), models.frozen(net), models.frozen(net):
-        assert not net.training
-        raise ArithmeticError
+
+    def fail():
+        with models.frozen(net), models.frozen(net):
+            assert not net.training
+            raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        fail()
     assert net.training
     assert net[1].training
     assert not net[0].training

@@ -85,8 +85,8 @@ def _check_inputs(model: Any, x: Any, y: Any) -> None:
         raise ValueError(f"x must hold at least one number for each input, but its shape is {tuple(x.shape)}")
     if not x.is_floating_point():
         raise ValueError(f"x must be a float tensor in [0, 1], but it holds {x.dtype}: for bytes use x.float() / 255")
-    validation.labels(y, x)
     validation.fits(model, x)
+    validation.labels(y, x)
     if not len(x):
         return
     low, high = (bound.item() for bound in x.aminmax())

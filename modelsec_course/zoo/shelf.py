@@ -35,7 +35,8 @@ def load(name: str, *, device: torch.device | str | None = None, folder: Path = 
     validation.one_of("name", name, names())
     device = runtime.device() if device is None else validation.device("device", device)
     content = _read(name, folder)
-    net = RECIPES[name].architecture()
+    with torch.random.fork_rng(devices=[]):  # the weights that are drawn here are replaced at once
+        net = RECIPES[name].architecture()
     net.load_state_dict(parse(content))
     return net.eval().to(device)
 
@@ -63,7 +64,8 @@ def build(only: Sequence[str] = (), *, folder: Path = WEIGHTS) -> dict[str, dict
     manifest = _manifest(folder) if (folder / MANIFEST).exists() else {}
     for name in only or names():
         recipe = RECIPES[name]
-        net = recipe.architecture()
+        with torch.random.fork_rng(devices=[]):
+            net = recipe.architecture()
         recipe.train(net)
         content = serialise({key: value.contiguous() for key, value in net.state_dict().items()})
         write_atomically(folder / f"{name}.safetensors", content)

@@ -1,0 +1,95 @@
+"""Every function works where its inputs are.
+
+Without an accelerator this is shown by a trick: inside `with torch.device("meta")` a tensor that is made without saying
+where lands on meta, which holds no numbers, and meeting the inputs on the CPU it raises. So what passes here names a
+device for every tensor it makes. (That the trick bites is itself tested.) With CUDA the inputs are there as well.
+"""
+
+from functools import partial
+
+import pytest
+import torch
+
+from modelsec_course import models, runtime, training
+from modelsec_course.evasion import LOSSES, NORMS, carlini_wagner, deepfool, fgsm, fooled, pgd
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+ATTACKS = {
+    "fgsm": partial(fgsm, eps=0.1),
+    "fgsm-l2": partial(fgsm, eps=0.5, norm="l2"),
+    "fgsm-targeted": partial(fgsm, eps=0.1, targeted=True),
+    "pgd": partial(pgd, eps=0.1, steps=3),
+    "pgd-l2": partial(pgd, eps=0.5, steps=3, norm="l2"),
+    "pgd-restarts": partial(pgd, eps=0.01, steps=2, restarts=2, norm="l2"),
+    "pgd-targeted": partial(pgd, eps=0.1, steps=3, targeted=True, loss="margin"),
+    "pgd-worst": partial(pgd, eps=0.1, steps=3, stop_early=False, random_start=False),
+    "deepfool": deepfool,
+    "deepfool-linf": partial(deepfool, norm="linf"),
+    "carlini-wagner": partial(carlini_wagner, steps=4, searches=3),
+    "carlini-wagner-targeted": partial(carlini_wagner, steps=4, searches=3, targeted=True),
+}
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    return torch.device(request.param)
+
+
+@pytest.fixture
+def problem(device):
+    """model, x, y; y is right, so that there is something to attack."""
+    net = models.initialise(models.cnn(), runtime.generator(0)).to(device)
+    x = torch.rand(6, 1, 8, 8, generator=runtime.generator(1)).to(device)
+    return net, x, net(x).argmax(1)
+
+
+def test_the_trick_bites():
+    x = torch.rand(3)
+    with torch.device("meta"), pytest.raises((RuntimeError, NotImplementedError)):
+        (x + torch.zeros(3)).sum().item()
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attacks_work_where_their_inputs_are(name, problem):
+    expected = ATTACKS[name](*problem)
+    with torch.device("meta"):
+        adversarial = ATTACKS[name](*problem)
+    assert adversarial.device == problem[1].device
+    torch.testing.assert_close(adversarial, expected)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_geometry_works_where_its_inputs_are(norm, problem):
+    _, x, _ = problem
+    ball = NORMS[norm]
+    with torch.device("meta"):
+        delta = ball.random(x, 0.5, runtime.generator(0))
+        results = ball.length(delta), ball.dual(delta), ball.steepest_(delta.clone()), ball.project_(delta.clone(), 0.1)
+    assert {result.device for result in (delta, *results)} == {x.device}
+
+
+def test_scores_work_where_their_inputs_are(problem):
+    net, x, y = problem
+    logits = net(x)
+    with torch.device("meta"):
+        results = [*(loss(logits, y) for loss in LOSSES.values()), fooled(logits, y)]
+    assert {result.device for result in results} == {x.device}
+
+
+def test_training_and_counting_work_where_their_inputs_are(problem, monkeypatch):
+    net, x, y = problem
+    monkeypatch.setattr(torch.optim, "Adam", torch.optim.SGD)  # Adam's own step counter would land on meta
+    with torch.device("meta"):
+        training.fit(net, x, y, epochs=2, validate=(x, y), patience=2, progress=False)
+        assert 0 <= training.accuracy(net, x, y) <= 1
+        models.initialise(net, runtime.generator(0))
+        with models.frozen(net):
+            logits = net(x)
+    assert logits.device == x.device
+
+
+def test_a_start_drawn_on_the_cpu_is_the_same_on_every_device(device):
+    x = torch.zeros(4, 5)
+    for ball in NORMS.values():
+        here, there = (ball.random(x.to(where), 0.5, runtime.generator(0)).cpu() for where in ("cpu", device))
+        torch.testing.assert_close(here, there)
