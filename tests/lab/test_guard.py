@@ -67,14 +67,15 @@ def test_a_change_is_undone_even_when_the_function_raises():
     assert torch.equal(x, torch.zeros(2))
 
 
-def test_gradient_switches_of_inputs_are_put_back_silently():
+def test_a_gradient_left_on_an_input_is_reported_and_put_back():
     def attack(x):
         x.requires_grad_()
         (x**2).sum().backward()
         return x.grad.clone()
 
     x = torch.ones(2)
-    guarded(attack)(x)
+    with pytest.raises(AssertionError, match="left a gradient on its input `x`.*clone"):
+        guarded(attack)(x)
     assert not x.requires_grad
     assert x.grad is None
 
