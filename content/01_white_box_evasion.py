@@ -382,7 +382,7 @@ nudged = training.accuracy(model, random_signs(unaware, 0.02), labels)
 fixed = fgsm(model, few, labels, 0.1)
 on_bare, on_filtered = (training.accuracy(net, fixed, labels) for net in (model, filtered))
 claim("Random ±0.02 saves more than 40 % of the same pictures", nudged > 0.4, f"{nudged:.0%}")
-claim("Against FGSM at ε = 0.1 the filter does not help", on_filtered < on_bare + 0.02,
+claim("Against FGSM at ε = 0.1 the filter gains less than five points", on_filtered < on_bare + 0.05,
       f"{on_bare:.0%} bare, {on_filtered:.0%} filtered")  # fmt: skip
 
 # %% [markdown]
