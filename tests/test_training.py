@@ -73,7 +73,7 @@ def test_patience_stops_and_brings_the_best_weights_back():
             return nn.functional.cross_entropy(model(some), labels)
         return model(some)[:, 0].mean()
 
-    history = fit(net, x, y, lr=0.5, epochs=40, loss=worse_and_worse, validate=(x, y), patience=3)
+    history = fit(net, x, y, lr=0.5, epochs=40, loss=worse_and_worse, validate=(x, y), patience=3, batch_size=10)
     assert len(history.losses) < 40
     assert len(history.validation) == len(history.losses) == history.best_epoch + 4
     assert training.accuracy(net, x, y) == max(history.validation) == history.validation[history.best_epoch]

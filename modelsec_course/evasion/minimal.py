@@ -55,7 +55,7 @@ def _nearest_boundary(model, x, y, ball, candidates):
     return distance, slope(gap, at)
 
 
-@attack(parts=4)
+@attack(parts=3)
 def carlini_wagner(model, x, y, *, steps=200, searches=6, lr=0.1, start=1.0, confidence=0.0, targeted=False):
     """Carlini & Wagner's L2 attack: minimise ‖x_adv − x‖² + c · (how far the model is from erring).
 
@@ -88,17 +88,17 @@ def _shrink(model, x, y, c, best, length, *, steps, lr, confidence, targeted):
         logits, gradient = input_gradient(model, at, y, "margin", targeted)
         rounding = 1e-6 * logits.abs().amax(1)  # what a batch of another size may change in the answer
         won = (-margin(logits, y) if targeted else margin(logits, y)) > confidence + rounding
-        delta = at - x
-        distance = L2.length(delta)
+        distance = L2.length(at - x)
         closer = won & (distance < length)
         torch.where(per_input(closer, x), at, best, out=best)
         torch.where(closer, distance, length, out=length)
         reached |= won
-        gradient.mul_(per_input(-c * ~won, x)).add_(delta, alpha=2)  # d(loss) / d(x_adv)
+        gradient.mul_(per_input(-c * ~won, x)).add_(at - x, alpha=2)  # d(loss) / d(x_adv)
         gradient.mul_(at.mul_(1 - at)).mul_(2)  # d(loss) / dw
         mean.lerp_(gradient, 0.1)
         square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
         w.addcdiv_(
             mean, (square / (1 - 0.999**k)).sqrt_().add_(1e-8), value=-lr * min(1, 2 - 2 * k / steps) / (1 - 0.9**k)
         )
+        del at, gradient  # or the next step would hold two more copies
     return reached

@@ -21,7 +21,7 @@ ATTACKS = {
     "pgd-restarts": (partial(pgd, eps=0.07, steps=3, restarts=3), "linf", 0.07),
     "deepfool": (deepfool, "l2", None),
     "deepfool-linf": (partial(deepfool, norm="linf"), "linf", None),
-    "carlini-wagner": (partial(carlini_wagner, steps=25, searches=2), "l2", None),
+    "carlini-wagner": (partial(carlini_wagner, steps=10, searches=2), "l2", None),
 }
 NAMES = list(ATTACKS)
 TARGETED = {
