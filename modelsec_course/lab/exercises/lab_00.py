@@ -100,26 +100,24 @@ def _none(classify):
 
 
 def classify_incident(incident):
-    violated = set()
-    if incident.wrong_answers:
-        violated.add("integrity")
-    if incident.learned:
-        violated.add("confidentiality")
-    if incident.answered < 0.99:
-        violated.add("availability")
-    if incident.decisions != "sound":
-        violated.add("decisions")
-    return violated
-
-
-def _classify_by_table(incident):
     facts = {
         "integrity": incident.wrong_answers,
         "confidentiality": len(incident.learned) > 0,
-        "availability": not incident.answered >= 0.99,
-        "decisions": incident.decisions in {"unexplained", "unfair", "steered"},
+        "availability": incident.answered < 0.99,
+        "decisions": incident.decisions != "sound",
     }
     return {name for name, violated in facts.items() if violated}
+
+
+def _by_subtraction(incident):
+    kept = {"integrity", "confidentiality", "availability", "decisions"}
+    well = {
+        *(["integrity"] if not incident.wrong_answers else []),
+        *([] if incident.learned else ["confidentiality"]),
+        *(["availability"] if incident.answered >= 0.99 else []),
+        *([] if incident.decisions in ("unexplained", "unfair", "steered") else ["decisions"]),
+    }
+    return kept - well
 
 
 def _only_the_first(incident):
@@ -153,7 +151,7 @@ exercise(
         "Availability is violated when `incident.answered < 0.99`.",
         "`if incident.decisions != \"sound\": violated.add(\"decisions\")` is the last of the four.",
     ],
-    second=_classify_by_table,
+    second=_by_subtraction,
     mutants={
         "stops at the first property that is violated": _only_the_first,
         "security is no data breach": _breaches_only,
