@@ -10,6 +10,13 @@ def device(request):
     return torch.device(request.param)
 
 
+@pytest.fixture(autouse=True)
+def exact_arithmetic(monkeypatch):
+    """On CUDA convolutions round to ten bits and may add in any order unless told otherwise."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+
+
 @pytest.fixture
 def digits(device):
     """The 360 test digits."""
