@@ -153,7 +153,7 @@ after = {
     "PGD, 20 steps": [training.accuracy(model, pgd(model, x, y, e), y) for e in budgets],
 }
 figures.curves(
-    budgets, after, xlabel="L∞ ε (pixels are in [0, 1])", ylabel="accuracy", percent=True, ylim=(0, 1.02),
+    budgets, after, xlabel="L∞ ε (pixels are in [0, 1])", ylabel="accuracy", percent=True, ylim=(-0.02, 1.02),
     caption="What is left of the accuracy under two attacks, and under the control.",
 )  # fmt: skip
 
@@ -427,7 +427,7 @@ clean_hardened = training.accuracy(hardened, x, y)
 later = [training.accuracy(hardened, pgd(hardened, x, y, e), y) for e in budgets]
 figures.curves(
     budgets, {"standard": after["PGD, 20 steps"], "adversarially trained": later},
-    xlabel="L∞ ε", ylabel="accuracy under PGD", percent=True, ylim=(0, 1.02), marks={"trained here": 0.1},
+    xlabel="L∞ ε", ylabel="accuracy under PGD", percent=True, ylim=(-0.02, 1.02), marks={"trained here": 0.1},
     caption="Both attacked by PGD with full knowledge of the weights.",
 )  # fmt: skip
 

@@ -49,7 +49,7 @@ class Dataset:
         shape = "×".join(map(str, self.x_train.shape[1:]))
         return (
             f"{self.name}: {len(self.x_train)} training and {len(self.x_test)} test inputs of {shape}, "
-            f"{len(self.classes)} classes. {self.provenance} Licence: {self.licence}."
+            f"{len(self.classes)} classes.\n{self.provenance}\nLicence: {self.licence}."
         )
 
 

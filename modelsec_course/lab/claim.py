@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ class ClaimFailed(AssertionError):
 
 class Claim(Card):
     def __init__(self, sentence: str, holds: bool, measured: str = ""):
-        self.sentence, self.holds, self.measured = sentence, holds, measured
+        self.sentence, self.holds = sentence, holds
+        self.measured = re.sub(r"(?<=\d)%", " %", measured)  # as the course writes it
 
     def text(self) -> str:
         measured = f" (measured: {self.measured})" if self.measured else ""
@@ -27,7 +29,8 @@ class Claim(Card):
         icon, words, tone = ("✔", "verified", "good") if self.holds else ("✘", "not true here", "bad")
         measured = f' <span class="soft">measured: {esc(self.measured)}</span>' if self.measured else ""
         line = (
-            f'<p style="margin:0"><span class="icon" aria-hidden="true" style="color:var(--tone)">{icon}</span>'
+            '<p style="margin:0;padding-left:1.7em;text-indent:-1.7em">'
+            f'<span class="icon" aria-hidden="true" style="color:var(--tone)">{icon}</span>'
             f'<span style="font-weight:600">{words}:</span> {inline(self.sentence)}{measured}</p>'
         )
         return box(line, tone=tone, live=True).replace('class="msec', 'style="padding:.3rem 1rem" class="msec', 1)

@@ -28,6 +28,9 @@ class Explorer(widgets.VBox):
             name: _control(name, setting, (labels or {}).get(name, name.replace("_", " ")))
             for name, setting in controls.items()
         }
+        widest = max((len(control.description) for control in self.controls.values()), default=0)
+        for control in self.controls.values():
+            control.style.description_width = f"{1 + 0.55 * widest:.1f}em"  # so that all start in one column
         self._picture, self._words = widgets.HTML(), widgets.HTML()
         super().__init__([*self.controls.values(), self._picture, self._words])
         for control in self.controls.values():
@@ -102,8 +105,7 @@ def explore(draw: Callable, *, caption: str = "", labels: Mapping[str, str] | No
 def _control(name: str, setting: Any, label: str) -> widgets.Widget:
     look = {
         "description": label,
-        "style": {"description_width": "initial"},
-        "layout": widgets.Layout(width="min(100%, 30rem)"),
+        "layout": widgets.Layout(width="min(calc(100% - 4px), 30rem)"),  # ipywidgets adds 2 px on each side,
     }
     if isinstance(setting, bool):
         return widgets.Checkbox(value=setting, indent=False, **look)

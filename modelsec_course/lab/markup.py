@@ -32,7 +32,8 @@ font-size:.85em;font-weight:600;white-space:nowrap}
 color:inherit;background:transparent;padding:0}
 .msec.msec :not(pre)>code{padding:0 .3em;border-radius:3px;background:var(--inset)}
 .msec.msec pre{margin:.3rem 0;padding:.45rem .7rem;border:1px solid var(--line);border-radius:4px;line-height:1.45;
-background:var(--inset);white-space:pre-wrap;overflow-wrap:anywhere;max-height:22rem;overflow:auto}
+background:var(--inset);white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;max-height:22rem;
+overflow:auto}
 .msec.msec details{margin:.35rem 0 0}
 .msec.msec summary{cursor:pointer;font-weight:600;width:fit-content;border-radius:3px}
 .msec.msec summary:focus-visible{outline:2px solid var(--calm);outline-offset:2px}

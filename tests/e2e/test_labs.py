@@ -187,7 +187,6 @@ def test_the_quiz_is_answered_by_keyboard(lab):
     lab.shot(quiz=lab.outputs.locator(".msec-quiz").first)
 
 
-@pytest.mark.xfail(reason="JupyterLab takes the arrow keys to move between cells", strict=True)
 def test_arrow_keys_move_between_answers_and_options(lab):
     menus = lab.explorers.locator("select").all()[:1]
     for choices in (lab.outputs.locator(".msec-quiz input:checked").first, *menus):
@@ -195,6 +194,8 @@ def test_arrow_keys_move_between_answers_and_options(lab):
         choices.focus()
         lab.page.keyboard.press("ArrowDown")
         assert lab.evaluate(CHOSEN) != before
+        lab.page.keyboard.press("ArrowUp")
+        assert lab.evaluate(CHOSEN) == before
 
 
 def test_the_board_shows_what_was_done(lab):

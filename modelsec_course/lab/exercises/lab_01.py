@@ -172,8 +172,8 @@ exercise(
     properties=[_corner, _ball, _exact_accuracy, _nothing],
     hints=[
         "You need the gradient of the loss with respect to the **input**, so the input must ask for one: "
-        "`x = x.clone().requires_grad_()`.",
-        "```python\nloss = F.cross_entropy(model(x), y)\ngradient, = torch.autograd.grad(loss, x)\n```",
+        "`at = x.clone().requires_grad_()`.",
+        "```python\nloss = F.cross_entropy(model(at), y)\n(gradient,) = torch.autograd.grad(loss, at)\n```",
         "Every pixel moves by `eps` in the direction of `gradient.sign()`, and then `.clamp(0, 1)` keeps it a picture.",
     ],
     returns=_shaped,

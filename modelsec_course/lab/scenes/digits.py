@@ -30,7 +30,7 @@ def attack_a_digit(
             change = (x_adv - clean)[0, 0].cpu()
             views = (
                 (clean[0, 0].cpu(), "clean", {"vmin": 0, "vmax": 1}),
-                (change, f"change, at most {eps:.2f}", {"cmap": "RdBu_r", "vmin": -0.3, "vmax": 0.3}),
+                (change, f"change, at most {eps:.2f}", {"cmap": "RdBu_r", "vmin": -eps or -1, "vmax": eps or 1}),
                 (x_adv[0, 0].cpu(), "what the model sees", {"vmin": 0, "vmax": 1}),
             )
             for ax, (picture, title, look) in zip(axes, views, strict=False):
@@ -45,6 +45,6 @@ def attack_a_digit(
             axes[3].set(xticks=range(10), ylim=(0, 1.05), xlabel="class (hatched: the truth)", ylabel="probability")
             axes[3].set_title(f"says {said}", fontsize=11, color="black" if said == true else VERMILION)
         verdict = "still right" if said == true else f"**wrong**: it says {said}"
-        return fig, f"A {true}, {attack}, ε = {eps:.2f}: the model is {verdict}, {chances[said]:.0%} sure."
+        return fig, f"A {true}, {attack}, ε = {eps:.2f}: the model is {verdict}, {100 * chances[said]:.0f} % sure."
 
     return draw

@@ -47,14 +47,18 @@ def drag_a_record(data: Dataset, z: Tensor, w: Tensor, b: Tensor) -> Callable[..
             _histograms(left, distances, data.y_test)
             top = left.get_ylim()[1]
             start = distances[record].item()
-            left.annotate("", (at.item(), top * 0.8), (start, top * 0.8), arrowprops={"arrowstyle": "->", "lw": 1.8})
-            left.plot(at.item(), top * 0.8, marker="D" if at > 0 else "s", color=BLACK, markersize=9)
-            left.set_title(f"The model says: {says}, {sure:.0%} sure")
+            if step:
+                left.annotate(
+                    "", (at.item(), top * 0.8), (start, top * 0.8), arrowprops={"arrowstyle": "->", "lw": 1.8}
+                )
+            left.scatter(at.item(), top * 0.8, marker="D" if at > 0 else "s", color=BLACK, s=70, zorder=3)
+            left.set_title(f"The model says: {says}, {100 * sure:.0f} % sure", pad=18)
+            left.legend(loc="upper left", fontsize=9)
             _changes(right, data, record, spread * (moved - z[record]), w)
         truth = data.classes[data.y_test[record]]
         return fig, (
-            f"Record {record} is **{truth}**. Every measurement moved by {step:.2f} of its standard deviation, the way "
-            f"that hurts: the model says **{says}** ({sure:.0%} sure). The boundary is {abs(start):.2f} away from it."
+            f"Record {record} is **{truth}**. Each measurement moved by {step:.2f} of its standard deviation, the way "
+            f"that hurts: the model says **{says}** ({100 * sure:.0f} % sure). It was {abs(start):.2f} off the boundary."
         )
 
     return draw
