@@ -13,6 +13,12 @@ from modelsec_course.lab.markup import PROSE, box, clip, esc, inline, plain
 from modelsec_course.lab.sandbox import figures_apart
 from modelsec_course.lab.style import Shown, use_style
 
+# ipywidgets draws a menu's arrow in black, which the dark theme swallows.
+ARROW = (
+    """<style>body[data-jp-theme-light="false"]{--jp-widgets-dropdown-arrow:url("data:image/svg+xml,"""
+    """%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath fill='%23ddd' """
+    """d='M5.2 5.9 9 9.7l3.8-3.8 1.2 1.2-5 5-5-5z'/%3E%3C/svg%3E")}</style>"""
+)
 DELAY = 0.03  # seconds to gather the values of a fast drag: only the last is drawn
 
 
@@ -78,7 +84,7 @@ class Explorer(widgets.VBox):
         role = 'role="alert"' if alert else 'role="status" aria-live="polite"'
         colour = ";color:var(--jp-error-color1,#d32f2f)" if alert else ""
         style = f"{PROSE}{colour};max-width:46rem;min-height:1.5em;white-space:normal"
-        self._words.value = f'<div {role} style="{style}">{inline(words)}</div>'
+        self._words.value = f'{ARROW}<div {role} style="{style}">{inline(words)}</div>'
 
     def _repr_mimebundle_(self, **kwargs):
         data = super()._repr_mimebundle_(**kwargs)

@@ -57,8 +57,8 @@ def drag_a_record(data: Dataset, z: Tensor, w: Tensor, b: Tensor) -> Callable[..
             _changes(right, data, record, spread * (moved - z[record]), w)
         truth = data.classes[data.y_test[record]]
         return fig, (
-            f"Record {record} is **{truth}**. Each measurement moved by {step:.2f} of its standard deviation, the way "
-            f"that hurts: the model says **{says}** ({100 * sure:.0f} % sure). It was {abs(start):.2f} off the boundary."
+            f"Record {record} is **{truth}**, {abs(start):.2f} away from the boundary. Each measurement moved by "
+            f"{step:.2f} standard deviations, the way that hurts: the model says **{says}** ({100 * sure:.0f} % sure)."
         )
 
     return draw
