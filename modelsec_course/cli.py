@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     command("test", None, "run the tests; options go to pytest")
     build = command("build", run_build, "make notebooks/ and solutions/ from content/, or train the zoo's victims")
     build.add_argument("what", nargs="?", choices=("notebooks", "zoo"), default="notebooks")
+    build.add_argument("names", nargs="*", help="with zoo: the victims to train (default: all)")
     build.add_argument("--check", action="store_true", help="change nothing; exit 1 when a notebook is stale")
     command("doctor", run_doctor, "say what is installed and what is amiss")
     command("progress", run_progress, "show which exercises you have solved")
@@ -65,8 +66,15 @@ def run_build(arguments, rest: list[str]) -> int:
     if arguments.what == "zoo":
         from modelsec_course import zoo
 
-        zoo.build()
+        try:
+            manifest = zoo.build(arguments.names)
+        except ValueError as error:
+            sys.exit(str(error))
+        for name in arguments.names or manifest:
+            print(f"{name}: {100 * manifest[name]['test_accuracy']:.1f} % of the test set")
         return 0
+    if arguments.names:
+        sys.exit("Only `modelsec build zoo` takes names: the victims to train.")
     from modelsec_course.build import BuildError, build
 
     if not (ROOT / "content").is_dir():

@@ -317,13 +317,25 @@ def test_progress_is_shown_as_text(capsys):
     assert "<" not in said
 
 
-def test_build_zoo_trains_the_victims(monkeypatch):
+@pytest.mark.parametrize("names", [[], ["digits-cnn"]])
+def test_build_zoo_trains_the_victims(monkeypatch, capsys, names):
     from modelsec_course import zoo
 
     called = []
-    monkeypatch.setattr(zoo, "build", lambda: called.append(True))
-    assert cli.main(["build", "zoo"]) == 0
-    assert called == [True]
+    monkeypatch.setattr(zoo, "build", lambda only: called.append(only) or {"digits-cnn": {"test_accuracy": 0.5}})
+    assert cli.main(["build", "zoo", *names]) == 0
+    assert called == [names]
+    assert "digits-cnn: 50.0 % of the test set" in capsys.readouterr().out
+
+
+def test_names_go_with_the_zoo_only():
+    with pytest.raises(SystemExit, match="Only `modelsec build zoo` takes names"):
+        cli.main(["build", "notebooks", "digits-cnn"])
+
+
+def test_an_unknown_victim_is_named():
+    with pytest.raises(SystemExit, match="nonesuch"):
+        cli.main(["build", "zoo", "nonesuch"])
 
 
 def test_the_book_shows_what_the_solutions_print(tmp_path, monkeypatch, capsys):
