@@ -69,13 +69,13 @@ def test_loading_neither_reads_nor_writes_the_global_random_state(name):
 
 
 @pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
-def test_a_set_moves_as_a_whole_and_shows_itself_in_a_line(name, device):
+def test_a_set_moves_as_a_whole_and_shows_itself_in_three_lines(name, device):
     loaded = data.load(name)
     moved = loaded.to(device)
     assert {getattr(moved, part).device.type for part in ("x_train", "y_train", "x_test", "y_test")} == {device}
     assert loaded.x_train.device.type == "cpu"
     assert repr(loaded).startswith(f"{name}: {FACTS[name]['train']} training and {FACTS[name]['test']} test inputs")
-    assert "\n" not in repr(loaded)
+    assert repr(loaded).splitlines()[1:] == [loaded.provenance, f"Licence: {loaded.licence}."]
 
 
 def test_the_columns_of_records_are_named():
