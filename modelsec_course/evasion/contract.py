@@ -33,6 +33,7 @@ RULES: dict[str, Callable[[str, Any], None]] = {
     "targeted": validation.flag,
     "random_start": validation.flag,
     "stop_early": validation.flag,
+    "abort_early": validation.flag,
     "generator": validation.randomness,
 }
 
@@ -70,7 +71,8 @@ def attack(body: Callable[..., Tensor] | None = None, *, parts: int = 1) -> Call
             x, y = (t.clone() if t.is_inference() else t.detach() for t in (x, y))
             ask, size = _checked(model, y), -(-len(x) // parts)
             done = [
-                body(ask, some, labels, **options) for some, labels in zip(x.split(size), y.split(size), strict=True)
+                body(ask, _laid_out(some) if parts > 1 else some, labels, **options)
+                for some, labels in zip(x.split(size), y.split(size), strict=True)
             ]
             return torch.cat(done).detach() if len(done) > 1 else done[0].detach()
 
@@ -104,7 +106,7 @@ def _checked(model: Callable[[Tensor], Tensor], y: Tensor) -> Callable[[Tensor],
     highest = int(y.max())
 
     def ask(x: Tensor) -> Tensor:
-        logits = model(x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x)
+        logits = model(_laid_out(x))
         if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ValueError(f"model must return logits of shape ({len(x)}, classes), but it returned {got}")
@@ -117,3 +119,8 @@ def _checked(model: Callable[[Tensor], Tensor], y: Tensor) -> Callable[[Tensor],
         return logits
 
     return ask
+
+
+def _laid_out(x: Tensor) -> Tensor:
+    """Pictures in the layout in which convolutions are fastest; a copy, unless x is in it already."""
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x

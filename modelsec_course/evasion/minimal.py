@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import torch
 
 from modelsec_course.evasion.contract import attack
@@ -56,12 +59,15 @@ def _nearest_boundary(model, x, y, ball, candidates):
 
 
 @attack(parts=3)
-def carlini_wagner(model, x, y, *, steps=200, searches=6, lr=0.1, start=1.0, confidence=0.0, targeted=False):
+def carlini_wagner(
+    model, x, y, *, steps=200, searches=6, lr=0.1, start=1.0, confidence=0.0, targeted=False, abort_early=False
+):
     """Carlini & Wagner's L2 attack: minimise ‖x_adv − x‖² + c · (how far the model is from erring).
 
     x: (batch, ...) in [0, 1].  y: (batch,) true labels, or targets.  steps: Adam's steps for each c, of size
     lr falling to 0 over the second half.  searches: how many values of c are tried for each input, by bisection from
-    `start`.  confidence: the margin demanded.
+    `start`.  confidence: the margin demanded.  abort_early: after three fifths of the steps, leave inputs alone whose
+    loss has stopped falling, which saves a fifth of the time and makes some changes longer by a few per cent.
     Returns the closest x_adv found, shaped like x, in [0, 1]; an input for which none was found comes back as it is.
     Source: Carlini & Wagner, 2017, "Towards Evaluating the Robustness of Neural Networks", section VI.A.
     """
@@ -69,36 +75,54 @@ def carlini_wagner(model, x, y, *, steps=200, searches=6, lr=0.1, start=1.0, con
         done = fooled(model(x), y, targeted)
     best, length = x.clone(), torch.where(done, 0.0, torch.inf).to(x.dtype)
     low, high, c = torch.zeros_like(length), torch.full_like(length, torch.inf), torch.full_like(length, start)
+    descend = partial(
+        _shrink, model, x, y, steps=steps, lr=lr, confidence=confidence, targeted=targeted, abort_early=abort_early
+    )
     for _ in range(searches):
-        found = _shrink(model, x, y, c, best, length, steps=steps, lr=lr, confidence=confidence, targeted=targeted)
+        found = descend(c, best, length)
         low, high = torch.where(found, low, c), torch.where(found, c, high)
         c = torch.where(high.isinf(), 10 * low, torch.where(low > 0, (low * high).sqrt(), high / 10))
     return best
 
 
-def _shrink(model, x, y, c, best, length, *, steps, lr, confidence, targeted):
+def _shrink(model, x, y, c, best, length, *, steps, lr, confidence, targeted, abort_early):
     """One run of Adam for fixed c, over w with x_adv = (tanh w + 1) / 2, which cannot leave the box.
 
     Writes what is closer than before into `best` (batch, ...) and `length` (batch,); returns who was fooled (batch,).
     """
     w = (2 * x - 1).mul_(1 - 1e-4).atanh_()  # finite at 0 and 1
-    mean, square, reached = torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(y, dtype=torch.bool)
+    mean, square = torch.zeros_like(w), torch.zeros_like(w)
+    moving, reached = torch.arange(len(x), device=x.device), torch.zeros_like(y, dtype=torch.bool)
+    lowest = before = torch.full_like(length, torch.inf)  # the loss: its lowest, now and a look ago
     for k in range(1, steps + 1):
-        at = w.tanh().add_(1).div_(2)
+        at = (2 * w).sigmoid_()  # (tanh w + 1) / 2
+        distance = L2.length(at - x)
         logits, gradient = input_gradient(model, at, y, "margin", targeted)
         rounding = 1e-6 * logits.abs().amax(1)  # what a batch of another size may change in the answer
-        won = (-margin(logits, y) if targeted else margin(logits, y)) > confidence + rounding
-        distance = L2.length(at - x)
-        closer = won & (distance < length)
-        torch.where(per_input(closer, x), at, best, out=best)
-        torch.where(closer, distance, length, out=length)
-        reached |= won
-        gradient.mul_(per_input(-c * ~won, x)).add_(at - x, alpha=2)  # d(loss) / d(x_adv)
-        gradient.mul_(at.mul_(1 - at)).mul_(2)  # d(loss) / dw
+        ahead = (-margin(logits, y) if targeted else margin(logits, y)) - confidence - rounding
+        won = ahead > 0
+        closer = won & (distance < length[moving])
+        if len(moving) == len(best):
+            torch.where(per_input(closer, x), at, best, out=best)  # without a copy of what is closer
+        else:
+            best[moving[closer]] = at[closer]
+        length[moving[closer]] = distance[closer]
+        reached[moving] |= won
+        gradient.mul_(per_input(-c * ~won, x)).add_(at, alpha=2).sub_(x, alpha=2)  # d(loss) / d(x_adv)
+        gradient.mul_(at).mul_(at.neg_().add_(1)).mul_(2)  # d(loss) / dw; from here on, Adam
         mean.lerp_(gradient, 0.1)
         square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-        w.addcdiv_(
-            mean, (square / (1 - 0.999**k)).sqrt_().add_(1e-8), value=-lr * min(1, 2 - 2 * k / steps) / (1 - 0.9**k)
-        )
+        step = lr * min(1, 2 - 2 * k / steps) / (1 - 0.9**k)
+        w.addcdiv_(mean, torch.sqrt(square, out=at).div_(math.sqrt(1 - 0.999**k)).add_(1e-8), value=-step)
         del at, gradient  # or the next step would hold two more copies
+        lowest = torch.minimum(lowest, distance**2 + c * ahead.neg().clamp_min(0))
+        if abort_early and 5 * k >= 3 * steps and k % max(1, steps // 10) == 0:
+            falling, before = lowest < 0.9999 * before, lowest
+            lowest = lowest[falling]
+            x, y, c, before, moving = (state[falling] for state in (x, y, c, before, moving))
+            w = w[falling]
+            mean = mean[falling]  # one after the other: never two copies of all three
+            square = square[falling]
+            if not len(moving):
+                break
     return reached

@@ -20,12 +20,12 @@ class LInf:
     @staticmethod
     def length(delta: Tensor) -> Tensor:
         """max |delta_i|, (batch,)."""
-        return delta.flatten(1).abs().amax(1)
+        return torch.linalg.vector_norm(delta, torch.inf, dim=each(delta))
 
     @staticmethod
     def dual(gradient: Tensor) -> Tensor:
         """How fast the steepest unit step climbs: the L1 norm, (batch,)."""
-        return torch.linalg.vector_norm(gradient.flatten(1), ord=1, dim=1)
+        return torch.linalg.vector_norm(gradient, 1, dim=each(gradient))
 
     @staticmethod
     def steepest_(gradient: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class L2:
     @staticmethod
     def length(delta: Tensor) -> Tensor:
         """√Σ delta_i², (batch,)."""
-        return torch.linalg.vector_norm(delta.flatten(1), dim=1)
+        return torch.linalg.vector_norm(delta, dim=each(delta))
 
     dual = length  # the Euclidean norm is its own dual
 
@@ -77,6 +77,11 @@ class L2:
 
 
 NORMS = {"linf": LInf, "l2": L2}
+
+
+def each(batch: Tensor) -> tuple[int, ...]:
+    """The dimensions of one input of the batch."""
+    return tuple(range(1, batch.dim()))
 
 
 def per_input(values: Tensor, like: Tensor) -> Tensor:

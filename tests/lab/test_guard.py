@@ -74,7 +74,7 @@ def test_a_gradient_left_on_an_input_is_reported_and_put_back():
         return x.grad.clone()
 
     x = torch.ones(2)
-    with pytest.raises(AssertionError, match="left a gradient on its input `x`.*clone"):
+    with pytest.raises(AssertionError, match=r"left a gradient on its input `x`.*clone"):
         guarded(attack)(x)
     assert not x.requires_grad
     assert x.grad is None
