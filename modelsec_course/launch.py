@@ -40,6 +40,7 @@ def server_options(work: Path, notebook: str, given: dict[str, object], rest: li
     options = {
         "--ServerApp.root_dir": work,
         "--LabApp.default_url": f"/lab/tree/{notebook}",
+        "--LabApp.extension_manager": "readonly",  # the other kind asks the package index what there is
         "--LabApp.workspaces_dir": work / ".workspaces",  # open tabs: apart from those of the user's other projects
         **given,
     }

@@ -159,6 +159,7 @@ def test_the_server_stays_on_loopback_shows_the_copies_and_opens_a_lab(monkeypat
     assert "--ServerApp.ip=127.0.0.1" in made
     assert f"--ServerApp.root_dir={tmp_path}" in made
     assert "--LabApp.default_url=/lab/tree/00_start.ipynb" in made
+    assert "--LabApp.extension_manager=readonly" in made
     assert not any("token" in option or "allow_root" in option for option in made)
 
 
