@@ -115,8 +115,10 @@ def _shrink(model, x, y, c, best, length, *, steps, lr, confidence, targeted, ab
         step = lr * min(1, 2 - 2 * k / steps) / (1 - 0.9**k)
         w.addcdiv_(mean, torch.sqrt(square, out=at).div_(math.sqrt(1 - 0.999**k)).add_(1e-8), value=-step)
         del at, gradient  # or the next step would hold two more copies
+        if not abort_early:
+            continue
         lowest = torch.minimum(lowest, distance**2 + c * ahead.neg().clamp_min(0))
-        if abort_early and 5 * k >= 3 * steps and k % max(1, steps // 10) == 0:
+        if 5 * k >= 3 * steps and k % max(1, steps // 10) == 0:
             falling, before = lowest < 0.9999 * before, lowest
             lowest = lowest[falling]
             x, y, c, before, moving = (state[falling] for state in (x, y, c, before, moving))

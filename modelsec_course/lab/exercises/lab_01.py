@@ -85,7 +85,7 @@ def _shaped(result, args, kwargs) -> None:
 
 
 def _length(x_adv: Tensor, x: Tensor) -> Tensor:
-    return (x_adv - x).detach().flatten(1).norm(dim=1)
+    return evasion.NORMS["l2"].length(x_adv - x).detach()
 
 
 def _right(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
@@ -188,10 +188,6 @@ exercise(
 )
 
 # ------------------------------------------------------------------------------------------------------------- 01.pgd
-
-
-def _with_steps(attack, steps: int, step_size: float):
-    return lambda model, x, y, eps: attack(model, x, y, eps, steps, step_size)
 
 
 def _pgd_ball(attack):
