@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from modelsec_course import models, runtime, training
-from modelsec_course.evasion import LOSSES, NORMS, carlini_wagner, deepfool, fgsm, fooled, pgd
+from modelsec_course.evasion import (
+    LOSSES, NORMS, apgd, carlini_wagner, deepfool, fast_minimum_norm, fgsm, fooled, pgd,
+)  # fmt: skip
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 ATTACKS = {
@@ -27,6 +29,10 @@ ATTACKS = {
     "deepfool-linf": partial(deepfool, norm="linf"),
     "carlini-wagner": partial(carlini_wagner, steps=4, searches=3),
     "carlini-wagner-targeted": partial(carlini_wagner, steps=4, searches=3, targeted=True),
+    "fast-minimum-norm": partial(fast_minimum_norm, steps=4),
+    "fast-minimum-norm-linf": partial(fast_minimum_norm, steps=4, norm="linf", targeted=True),
+    "apgd": partial(apgd, eps=0.1, steps=9),
+    "apgd-targeted": partial(apgd, eps=0.5, steps=4, norm="l2", loss="dlr-targeted", restarts=2),
 }
 
 

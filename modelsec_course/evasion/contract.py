@@ -25,9 +25,11 @@ RULES: dict[str, Callable[[str, Any], None]] = {
     "restarts": validation.count,
     "searches": validation.count,
     "candidates": validation.count,
+    "targets": validation.count,
     "step_size": lambda name, value: value is None or validation.positive(name, value),
     "lr": validation.positive,
     "start": validation.positive,
+    "shrink": functools.partial(validation.number, low=0.0, high=0.99),
     "overshoot": functools.partial(validation.number, low=0.0),
     "confidence": functools.partial(validation.number, low=0.0),
     "targeted": validation.flag,
@@ -35,10 +37,13 @@ RULES: dict[str, Callable[[str, Any], None]] = {
     "stop_early": validation.flag,
     "abort_early": validation.flag,
     "generator": validation.randomness,
+    "spent": lambda name, value: value is None or validation.tensor(name, value),
 }
 
 
-def attack(body: Callable[..., Tensor] | None = None, *, parts: int = 1) -> Callable[..., Tensor]:
+def attack(
+    body: Callable[..., Tensor] | None = None, *, parts: int = 1, **rules: Callable[[str, Any], None]
+) -> Callable[..., Tensor]:
     """Decorator for `body(model, x, y, **options) -> x_adv`.
 
     model: any callable that returns logits (batch, classes).  x: float (batch, ...) in [0, 1].  y: int64 (batch,)
@@ -47,11 +52,13 @@ def attack(body: Callable[..., Tensor] | None = None, *, parts: int = 1) -> Call
     frozen parameters meanwhile, and as it was before afterwards, even after an exception. An empty batch gives an
     empty result; x is never written to; the result carries no gradient.
     parts: a body that needs many copies of its batch is given the batch in so many parts, one after the other.
+    An option `spent` is filled in with what the body adds up in it: queries, int64 (batch,).
+    rules: option=rule(name, value), in place of the one in RULES or beside it; a rule raises for a bad value.
     """
     if body is None:
-        return functools.partial(attack, parts=parts)
-    signature = inspect.signature(body)
-    unruly = list(set(list(signature.parameters)[3:]) - RULES.keys())
+        return functools.partial(attack, parts=parts, **rules)
+    signature, rules = inspect.signature(body), RULES | rules
+    unruly = list(set(list(signature.parameters)[3:]) - rules.keys())
     if list(signature.parameters)[:3] != ["model", "x", "y"] or unruly:
         raise TypeError(f"an attack is body(model, x, y, *, ...) and each option has a rule in RULES: add {unruly}")
 
@@ -60,21 +67,28 @@ def attack(body: Callable[..., Tensor] | None = None, *, parts: int = 1) -> Call
         chosen = signature.bind(model, x, y, **options)
         chosen.apply_defaults()
         for name, value in list(chosen.arguments.items())[3:]:
-            RULES[name](name, value)
+            rules[name](name, value)
         _check_inputs(model, x, y)
         if chosen.arguments.get("norm") == "linf" and chosen.arguments.get("eps", 0) > 1:
             eps = chosen.arguments["eps"]
             raise ValueError(f"eps={eps} is wider than the whole range [0, 1] of x: did you mean {eps}/255?")
+        spent, count = options.get("spent"), {}
+        if spent is not None and (spent.shape != y.shape or spent.dtype != y.dtype or spent.device != y.device):
+            raise ValueError("spent must be like y, int64 (batch,) on the device of x: pass torch.zeros_like(y)")
         if not len(x):
             return x.detach().clone()
         with frozen(model), torch.inference_mode(False), torch.enable_grad():
             x, y = (t.clone() if t.is_inference() else t.detach() for t in (x, y))
             ask, size = _checked(model, y), -(-len(x) // parts)
+            if "spent" in signature.parameters:
+                count["spent"] = torch.zeros_like(y)
             done = [
-                body(ask, _laid_out(some) if parts > 1 else some, labels, **options)
+                body(ask, _laid_out(some) if parts > 1 else some, labels, **options | count)
                 for some, labels in zip(x.split(size), y.split(size), strict=True)
             ]
-            return torch.cat(done).detach() if len(done) > 1 else done[0].detach()
+        if spent is not None:
+            spent.copy_(count["spent"])
+        return torch.cat(done).detach() if len(done) > 1 else done[0].detach()
 
     return wrapper
 
@@ -122,5 +136,8 @@ def _checked(model: Callable[[Tensor], Tensor], y: Tensor) -> Callable[[Tensor],
 
 
 def _laid_out(x: Tensor) -> Tensor:
-    """Pictures in the layout in which convolutions are fastest; a copy, unless x is in it already."""
-    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+    """Pictures in channels_last, in which convolutions are fastest; a copy, unless x is in it already.
+
+    By hand, since `contiguous` takes a single channel to be in it already, and leaves strides that are slow.
+    """
+    return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) if x.dim() == 4 else x

@@ -7,7 +7,7 @@ import torch
 from modelsec_course import runtime
 from modelsec_course.evasion.contract import attack
 from modelsec_course.evasion.losses import fooled, input_gradient
-from modelsec_course.evasion.norms import NORMS
+from modelsec_course.evasion.norms import NORMS, back_inside_
 
 __all__ = ["fgsm", "pgd"]
 
@@ -69,7 +69,8 @@ def pgd(
             gradient = None
             x_adv[standing] = ball.random(x[standing], eps, generator).add_(x[standing]).clamp_(0, 1)
             continue
-        delta = ball.steepest_(gradient).mul_(step_size).add_(x_adv[standing]).sub_(x[standing])
-        x_adv[standing] = ball.project_(delta, eps).add_(x[standing]).clamp_(0, 1)
-        del gradient, delta  # or the next step would hold a fourth copy of the batch
+        x_adv[standing] = back_inside_(
+            ball, ball.steepest_(gradient).mul_(step_size).add_(x_adv[standing]), x[standing], eps
+        )
+        del gradient  # or the next step would hold a fourth copy of the batch
     return x_adv

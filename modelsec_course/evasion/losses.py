@@ -10,9 +10,12 @@ from torch import Tensor
 
 from modelsec_course import validation
 
-__all__ = ["LOSSES", "cross_entropy", "fooled", "input_gradient", "margin", "slope"]
+__all__ = [
+    "LOSSES", "cross_entropy", "dlr", "dlr_targeted", "fooled", "input_gradient", "margin", "scored", "slope",
+]  # fmt: skip
 
 Model = Callable[[Tensor], Tensor]
+TINY = 1e-12
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
@@ -27,7 +30,32 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
     return others.amax(1) - own.squeeze(1)
 
 
-LOSSES = {"ce": cross_entropy, "margin": margin}
+def dlr(logits: Tensor, y: Tensor) -> Tensor:
+    """Difference of logits ratio: the margin, divided by how far the first logit is above the third.
+
+    So neither the scale of the logits nor a shift of them changes it (Croce & Hein, 2020, eq. 6, with our sign).
+    """
+    ranked = _ranked(logits)
+    return margin(logits, y) / (ranked[:, 0] - ranked[:, 2] + TINY)
+
+
+def dlr_targeted(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
+    """The same towards one class, `target` (batch,): (z_target − z_y) / (z₁ − (z₃ + z₄) / 2), eq. 7."""
+    ranked = _ranked(logits)
+    gap = logits.gather(1, target[:, None]) - logits.gather(1, y[:, None])
+    return gap.squeeze(1) / (ranked[:, 0] - (ranked[:, 2] + ranked[:, 3]) / 2 + TINY)
+
+
+def _ranked(logits: Tensor) -> Tensor:
+    """The four largest logits, (batch, 4)."""
+    if logits.shape[1] < 4:
+        raise ValueError(
+            f"the DLR losses compare four logits, but the model has {logits.shape[1]} classes: use loss='margin'"
+        )
+    return logits.topk(4, dim=1).values
+
+
+LOSSES = {"ce": cross_entropy, "margin": margin, "dlr": dlr}
 
 
 def fooled(logits: Tensor, y: Tensor, targeted: bool = False) -> Tensor:
@@ -53,6 +81,14 @@ def slope(scores: Tensor, at: Tensor, retain_graph: bool = False) -> Tensor:
     return gradient.nan_to_num_(0, 0, 0)
 
 
+def scored(model: Model, x: Tensor, score: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """The logits (batch, classes), score(logits) (batch,), and the score's gradient in x (batch, ...)."""
+    at = x.detach().requires_grad_()
+    logits = model(at)
+    values = score(logits)
+    return logits.detach(), values.detach(), slope(values, at)
+
+
 def input_gradient(
     model: Model, x: Tensor, y: Tensor, loss: str = "ce", targeted: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -60,7 +96,5 @@ def input_gradient(
 
     The score is the loss at the true label y, or minus the loss at the target y.
     """
-    at = x.detach().requires_grad_()
-    logits = model(at)
-    gradient = slope(LOSSES[loss](logits, y), at)
-    return logits.detach(), gradient.neg_() if targeted else gradient
+    logits, _, gradient = scored(model, x, lambda logits: LOSSES[loss](logits, y))
+    return logits, gradient.neg_() if targeted else gradient

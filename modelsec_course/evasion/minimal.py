@@ -8,10 +8,10 @@ from functools import partial
 import torch
 
 from modelsec_course.evasion.contract import attack
-from modelsec_course.evasion.losses import fooled, input_gradient, margin, slope
-from modelsec_course.evasion.norms import L2, NORMS, per_input
+from modelsec_course.evasion.losses import fooled, input_gradient, margin, scored, slope
+from modelsec_course.evasion.norms import L2, NORMS, back_inside_, per_input
 
-__all__ = ["carlini_wagner", "deepfool"]
+__all__ = ["carlini_wagner", "deepfool", "fast_minimum_norm"]
 
 
 @attack
@@ -128,3 +128,34 @@ def _shrink(model, x, y, c, best, length, *, steps, lr, confidence, targeted, ab
             if not len(moving):
                 break
     return reached
+
+
+@attack
+def fast_minimum_norm(model, x, y, *, steps=100, norm="l2", step_size=1.0, shrink=0.05, targeted=False):
+    """Fast minimum-norm attack: climb the margin inside a ball that shrinks while the model errs and grows while not.
+
+    x: (batch, ...) in [0, 1].  y: (batch,) true labels, or targets.  norm: the length that is made small, "l2" or
+    "linf".  step_size: the length of the first step, in that norm.  shrink: by how much the ball's radius changes in
+    the first step. Both fall to 0 along a cosine.
+    Returns the closest x_adv found, shaped like x, in [0, 1]; an input for which none was found comes back as it is.
+    Source: Pintor, Roli, Brendel & Biggio, 2021, "Fast Minimum-norm Adversarial Attacks through Adaptive Norm
+    Constraints", algorithm 1.
+    """
+    ball, x_adv, best, sign = NORMS[norm], x.clone(), x.clone(), -1 if targeted else 1
+    shortest = radius = torch.full((len(x),), torch.inf, device=x.device, dtype=x.dtype)
+    for k in range(steps + 1):
+        length = ball.length(x_adv - x)
+        logits, gap, gradient = scored(model, x_adv, lambda logits: sign * margin(logits, y))
+        won = gap > 1e-6 * logits.abs().amax(1)  # what a batch of another size may change in the answer
+        closer = won & (length < shortest)
+        torch.where(per_input(closer, x), x_adv, best, out=best)
+        shortest = torch.where(closer, length, shortest)
+        if k == steps:
+            break
+        fade = (1 + math.cos(math.pi * k / steps)) / 2
+        boundary = length + gap.abs() / ball.dual(gradient).clamp_min(1e-12)  # if the model were linear
+        outside = torch.where(shortest.isinf(), boundary * (1 + shrink), radius * (1 + shrink * fade))
+        radius = torch.where(won, torch.minimum(radius * (1 - shrink * fade), shortest), outside)
+        x_adv = back_inside_(ball, x_adv.add_(ball.steepest_(gradient), alpha=step_size * fade), x, radius)
+        del gradient  # or the next step would hold a fourth copy of the batch
+    return best

@@ -33,8 +33,9 @@ class LInf:
         return gradient.sign_()
 
     @staticmethod
-    def project_(delta: Tensor, eps: float) -> Tensor:
-        """The closest perturbation of length at most eps."""
+    def project_(delta: Tensor, eps: float | Tensor) -> Tensor:
+        """The closest perturbation of length at most eps, one number or (batch,)."""
+        eps = per_input(eps, delta) if isinstance(eps, Tensor) else eps
         return delta.clamp_(-eps, eps)
 
     @staticmethod
@@ -60,8 +61,8 @@ class L2:
         return gradient.div_(per_input(L2.length(gradient).clamp_min(TINY), gradient))
 
     @staticmethod
-    def project_(delta: Tensor, eps: float) -> Tensor:
-        """The closest perturbation of length at most eps."""
+    def project_(delta: Tensor, eps: float | Tensor) -> Tensor:
+        """The closest perturbation of length at most eps, one number or (batch,)."""
         return delta.mul_(per_input((eps / L2.length(delta).clamp_min(TINY)).clamp_max(1), delta))
 
     @staticmethod
@@ -77,6 +78,11 @@ class L2:
 
 
 NORMS = {"linf": LInf, "l2": L2}
+
+
+def back_inside_(ball: type[LInf | L2], at: Tensor, x: Tensor, eps: float | Tensor) -> Tensor:
+    """`at`, brought back into the ball of radius eps around x and then into [0, 1]^d."""
+    return ball.project_(at.sub_(x), eps).add_(x).clamp_(0, 1)
 
 
 def each(batch: Tensor) -> tuple[int, ...]:

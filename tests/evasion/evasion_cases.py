@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from modelsec_course import models, runtime
-from modelsec_course.evasion import carlini_wagner, deepfool, fgsm, pgd
+from modelsec_course.evasion import apgd, carlini_wagner, deepfool, fast_minimum_norm, fgsm, pgd
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -22,6 +22,13 @@ ATTACKS = {
     "deepfool": (deepfool, "l2", None),
     "deepfool-linf": (partial(deepfool, norm="linf"), "linf", None),
     "carlini-wagner": (partial(carlini_wagner, steps=10, searches=2), "l2", None),
+    "fast-minimum-norm": (partial(fast_minimum_norm, steps=20), "l2", None),
+    "fast-minimum-norm-linf": (partial(fast_minimum_norm, steps=20, norm="linf"), "linf", None),
+    "apgd": (partial(apgd, eps=0.1, steps=8), "linf", 0.1),
+    "apgd-l2": (partial(apgd, eps=0.7, steps=8, norm="l2"), "l2", 0.7),
+    "apgd-dlr": (partial(apgd, eps=0.1, steps=8, loss="dlr"), "linf", 0.1),
+    "apgd-targeted": (partial(apgd, eps=0.1, steps=5, loss="dlr-targeted", targets=3), "linf", 0.1),
+    "apgd-restarts": (partial(apgd, eps=0.07, steps=3, restarts=3), "linf", 0.07),
 }
 NAMES = list(ATTACKS)
 TARGETED = {
@@ -29,11 +36,13 @@ TARGETED = {
     "pgd": partial(pgd, eps=0.3, targeted=True),
     "pgd-l2": partial(pgd, eps=3.0, norm="l2", targeted=True),
     "carlini-wagner": partial(carlini_wagner, steps=100, searches=3, targeted=True),
+    "fast-minimum-norm": partial(fast_minimum_norm, targeted=True),
 }
+DRAWING = {"pgd", "pgd-l2", "pgd-margin", "pgd-worst", "apgd", "apgd-l2", "apgd-dlr", "apgd-targeted"}
 DETERMINISTIC = {
-    name: partial(attack, random_start=False) if name in ("pgd", "pgd-l2", "pgd-margin", "pgd-worst") else attack
+    name: partial(attack, random_start=False) if name in DRAWING else attack
     for name, (attack, _, _) in ATTACKS.items()
-    if name != "pgd-restarts"
+    if not name.endswith("-restarts")
 }
 
 

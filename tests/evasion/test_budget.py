@@ -95,8 +95,8 @@ def test_wrong_inputs_count_as_broken_and_stay_finite(name, cnn, digits):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_without_slope_leaves_the_attack_within_bounds(name, device):
-    x = torch.rand(5, 3, generator=runtime.generator(0)).to(device)
-    adversarial = call(name)(lambda v: v[:, :2] * 0, x, torch.zeros(5, dtype=torch.int64, device=device))
+    x = torch.rand(5, 4, generator=runtime.generator(0)).to(device)
+    adversarial = call(name)(lambda v: v[:, :4] * 0, x, torch.zeros(5, dtype=torch.int64, device=device))
     assert keeps_to_the_box(adversarial)
 
 
@@ -104,7 +104,9 @@ def test_a_model_without_slope_leaves_the_attack_within_bounds(name, device):
 def test_infinite_and_undefined_slopes_count_as_none(name, device):
     x = torch.tensor([[0.0, 0.3], [0.2, 0.0]], device=device)
     adversarial = call(name)(
-        lambda v: torch.stack([v[:, 0].sqrt(), v[:, 1].sqrt()], 1), x, torch.tensor([1, 0], device=device)
+        lambda v: torch.stack([v[:, 0].sqrt(), v[:, 1].sqrt(), v[:, 0] - 2, v[:, 1] - 3], 1),
+        x,
+        torch.tensor([1, 0], device=device),
     )
     assert keeps_to_the_box(adversarial)
 

@@ -277,7 +277,7 @@ def test_records_are_attacked_like_pictures(name, device):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_whose_gradient_is_one_number_for_all_pixels_is_attacked(name, device):
     x, y = torch.full((4, 6), 0.4, device=device), torch.tensor([0, 1, 0, 1], device=device)
-    result = call(name)(lambda v: torch.stack([v.sum(1), 5 - v.sum(1)], 1), x, y)
+    result = call(name)(lambda v: torch.stack([v.sum(1), 5 - v.sum(1), 0 * v[:, 0], v[:, 0] - 9], 1), x, y)
     assert result.isfinite().all()
 
 

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from modelsec_course import runtime
-from modelsec_course.evasion import carlini_wagner, deepfool, fgsm, pgd
+from modelsec_course.evasion import carlini_wagner, deepfool, fast_minimum_norm, fgsm, pgd
 
 ATTACKS = {
     "fgsm": partial(fgsm, eps=0.01),
@@ -24,6 +24,8 @@ ATTACKS = {
     "deepfool": deepfool,
     "deepfool-linf": partial(deepfool, norm="linf"),
     "carlini-wagner": partial(carlini_wagner, steps=4, searches=2),
+    "fast-minimum-norm": partial(fast_minimum_norm, steps=4),
+    "fast-minimum-norm-linf": partial(fast_minimum_norm, steps=4, norm="linf"),
 }
 
 
