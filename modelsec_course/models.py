@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from modelsec_course import validation
 
-__all__ = ["Normalize", "cnn", "frozen", "initialise", "linear"]
+__all__ = ["Normalize", "cnn", "frozen", "initialise", "linear", "strided_cnn"]
 
 
 class Normalize(nn.Module):
@@ -63,6 +63,23 @@ def cnn(size: int = 8, channels: int = 1, classes: int = 10) -> nn.Sequential:
         nn.MaxPool2d(2),  # (batch, 32, size/2, size/2)
         nn.Flatten(),
         nn.Linear(32 * (size // 2) ** 2, 64),
+        nn.ReLU(),
+        nn.Linear(64, classes),
+    )
+
+
+def strided_cnn(size: int = 8, channels: int = 1, classes: int = 10) -> nn.Sequential:
+    """A smaller network that strides instead of pooling: interval bounds stay tighter on their way through it."""
+    validation.count("size", size, low=2)
+    validation.count("channels", channels)
+    validation.count("classes", classes, low=2)
+    return nn.Sequential(
+        nn.Conv2d(channels, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3, stride=2, padding=1),  # (batch, 16, ⌈size/2⌉, ⌈size/2⌉)
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(16 * ((size + 1) // 2) ** 2, 64),
         nn.ReLU(),
         nn.Linear(64, classes),
     )

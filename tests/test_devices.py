@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import torch
 
-from modelsec_course import models, runtime, training
+from modelsec_course import models, robustness, runtime, training
 from modelsec_course.evasion import (
     LOSSES, NORMS, apgd, carlini_wagner, deepfool, fast_minimum_norm, fgsm, fooled, pgd,
 )  # fmt: skip
@@ -94,6 +94,44 @@ def test_training_and_counting_work_where_their_inputs_are(problem, monkeypatch)
         with models.frozen(net):
             logits = net(x)
     assert logits.device == x.device
+
+
+def test_robust_training_works_where_its_inputs_are(problem):
+    net, x, y = problem
+    losses = {
+        "adversarial": robustness.adversarial(0.1, steps=2),
+        "fast": robustness.fast(0.1),
+        "trades": robustness.trades(0.1, steps=2),
+        "noisy": robustness.noisy(0.25),
+        "certified": robustness.CertifiedLoss(0.1, batches=1),
+    }
+    for name, loss in losses.items():
+        with torch.device("meta"):
+            for _ in range(2):  # the certified loss asks for bounds from its second batch on
+                assert loss(net, x, y).device == x.device, name
+
+
+def test_proofs_work_where_their_inputs_are(problem):
+    net, x, y = problem
+    noise = {"sigma": 0.25, "n": 50, "batch_size": 64}
+    with torch.device("meta"):
+        results = [
+            *robustness.certify(net, x, **noise),
+            robustness.predict(net, x, **noise),
+            robustness.noisy_votes(net, x, **noise),
+            *robustness.interval_bounds(net, x - 0.1, x + 0.1),
+            robustness.certified(net, x, y, 0.1),
+        ]
+    assert {result.device for result in results} == {x.device}
+
+
+def test_abstention_works_where_its_inputs_are(problem):
+    net, x, y = problem
+    logits = net(x).detach()
+    with torch.device("meta"):
+        results = [*robustness.risk_coverage(logits, y), robustness.selective_predict(logits, 0.1)]
+        assert 0 < robustness.threshold_for(logits, 0.5) < 1
+    assert {result.device for result in results} == {x.device}
 
 
 def test_a_start_drawn_on_the_cpu_is_the_same_on_every_device(device):

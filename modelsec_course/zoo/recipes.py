@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from modelsec_course import data, models, runtime, training
+from modelsec_course.zoo import robust
 
 __all__ = ["RECIPES", "Recipe"]
 
@@ -57,6 +58,21 @@ def _copy(weight, bias, layer: nn.Linear) -> None:
 
 RECIPES = {
     "digits-cnn": Recipe("A small convolutional network on the digits", "digits", models.cnn, _digits_cnn),
+    "digits-cnn-pgd": Recipe(
+        "The same network, adversarially trained with PGD at L∞ ε = 0.15", "digits", models.cnn, robust.against_pgd
+    ),
+    "digits-cnn-trades": Recipe(
+        "The same network, trained with TRADES at L∞ ε = 0.15", "digits", models.cnn, robust.by_trades
+    ),
+    "digits-cnn-smoothed": Recipe(
+        "The same network, trained on noise of σ = 0.25 to be smoothed", "digits", models.cnn, robust.against_noise
+    ),
+    "digits-cnn-ibp": Recipe(
+        "A smaller network, trained so that interval bounds prove L∞ ε = 0.15",
+        "digits",
+        models.strided_cnn,
+        robust.by_bounds,
+    ),
     "digits-linear": Recipe(
         "Softmax regression on the digits, for which closed forms hold",
         "digits",
