@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -38,9 +37,12 @@ class Conditions:
     motion: tuple[float, float] = (-1.6, 2.0)
 
     def __post_init__(self) -> None:
-        for name, (low, high) in vars(self).items():
-            validation.number(name, low, low=1e-3 if name in ("width", "exposure") else -math.inf)
-            validation.number(name, high, low=low, hint="the larger of the two comes second")
+        for name, pair in vars(self).items():
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise TypeError(f"{name} must be two numbers, the least and the greatest, but it is {pair!r}")
+            low, high = {"width": (0.01, 4), "exposure": (0, 4), "motion": (-9, 9)}.get(name, (-1.2, 1.2))
+            validation.number(name, pair[0], low=low, high=high)
+            validation.number(name, pair[1], low=pair[0], high=high)
 
 
 USUAL = Conditions()
@@ -63,6 +65,8 @@ def photograph(
     are the same for any textures and share of patches.
     """
     _checked(textures, labels, size, generator, patches)
+    if not isinstance(conditions, Conditions):
+        raise TypeError(f"conditions must be signs.Conditions(...), but it is a {type(conditions).__name__}")
     atlas = Atlas(textures)
     pictures = [
         _picture(atlas, some, Dice(len(some), generator, textures), size, patches, conditions)
@@ -155,12 +159,14 @@ def _on_the_sign(sign_to_picture: Tensor, size: int) -> Tensor:
 
 def _checked(textures: Tensor, labels: Tensor, size: int, generator: torch.Generator, patches: float) -> None:
     validation.tensor("textures", textures)
-    if textures.dim() != 4 or textures.shape[1] != 4 or textures.shape[2] != textures.shape[3]:
-        raise ValueError(f"textures must have shape (k, 4, side, side), but have {tuple(textures.shape)}")
+    side = textures.shape[-1] if textures.dim() else 0
+    if textures.shape[1:] != (4, side, side) or not side or not textures.is_floating_point():
+        shape = tuple(textures.shape)
+        raise ValueError(f"textures must be floats (k, 4, side, side), but are {textures.dtype} with shape {shape}")
     validation.tensor("labels", labels)
-    validation.labels(labels, labels, "labels")
-    if len(labels) and labels.max() >= len(textures):
-        raise ValueError(f"labels holds {int(labels.max())}, but there are only {len(textures)} textures")
+    validation.labels(labels, textures.new_empty(labels.numel()), "labels")
+    if not len(labels) or labels.max() >= len(textures):
+        raise ValueError(f"labels must hold at least one label and none above {len(textures) - 1}: {labels.tolist()}")
     validation.count("size", size, low=8)
     if size > 64:
         raise ValueError(f"size must be at most 64, but it is {size}")

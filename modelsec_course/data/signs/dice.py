@@ -40,16 +40,16 @@ class Dice:
 
     def texture(self, kind: str, size: int, step: int = 1) -> Tensor:
         """(n, 1, size, size): windows of a random field with mean 0 and variance 1, every `step`-th pixel."""
-        windows = _fields(kind, step, self.like.device, self.like.dtype).unfold(1, size, 1).unfold(2, size, 1)
+        windows = fields(kind, step, self.like.device, self.like.dtype).unfold(1, size, 1).unfold(2, size, 1)
         field, top, left = ((next(self._numbers) * k).long().flatten() for k in windows.shape[:3])
         return windows[field, top, left][:, None]
 
 
 @cache
 @torch.inference_mode(False)
-def _fields(kind: str, step: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+def fields(kind: str, step: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(FIELDS, WIDE/step, WIDE/step): white noise, filtered. Always the same."""
-    generator = torch.Generator().manual_seed(len(kind))
+    generator = torch.Generator().manual_seed(list(ROUGHNESS).index(kind))
     white = torch.randn(FIELDS, WIDE, WIDE, generator=generator, device="cpu")
     frequency = torch.fft.fftfreq(WIDE, 1 / WIDE, device="cpu")
     radius = (frequency[:, None] ** 2 + frequency**2).sqrt().clamp(min=0.5)

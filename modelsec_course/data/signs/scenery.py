@@ -56,7 +56,7 @@ def scenery(dice: Dice, size: int) -> Tensor:
     picture = _sky(dice, above, clouds)
     hill = above - dice.uniform(0.0, 0.5) * (1 + 0.4 * clouds[:, :, :1])
     picture = picture.lerp(dice.colour([[0.52, 0.60, 0.68], [0.42, 0.52, 0.50]], 0.06), inside(-hill))
-    picture = _woods(dice, picture, above, leaves, inside)
+    picture = _woods(dice, picture, above, leaves, dice.texture("clouds", size, 2 * step), inside)
     picture = _building(dice, picture, x, above, leaves, inside)
     picture = _tree(dice, picture, x, y, leaves, inside)
     return picture.lerp(_ground(dice, x, above, leaves), inside(-above)).clamp_(0, 1)
@@ -69,11 +69,11 @@ def _sky(dice: Dice, above: Tensor, clouds: Tensor) -> Tensor:
     return sky.lerp(torch.full_like(zenith, 0.93), cover)
 
 
-def _woods(dice: Dice, picture: Tensor, above: Tensor, leaves: Tensor, inside) -> Tensor:
+def _woods(dice: Dice, picture: Tensor, above: Tensor, leaves: Tensor, outline: Tensor, inside) -> Tensor:
     far = dice.uniform(0, 0.5)  # air lies between: paler, and with less contrast
     colour = dice.colour(FOLIAGE, 0.04) * (1 - far) + 0.62 * far
-    outline = dice.texture("clouds", above.shape[2], 2)[:, :, :1]
-    depth = dice.uniform(0.05, 0.75) * (1 + 0.45 * outline).clamp(0.1, 2) - above
+    height = (1 + 0.45 * outline[:, :, :1]).clamp(0.1, 2)
+    depth = dice.uniform(0.05, 0.75) * height - above
     light = 1 + (0.3 - 0.25 * far) * leaves + 0.22 * (0.3 - depth).clamp(-1, 1)
     return picture.lerp(colour * light, dice.chance(0.85) * inside(depth + 0.1 * leaves))
 
