@@ -121,6 +121,14 @@ def test_a_sign_covers_exactly_its_share_of_the_picture(size):
     assert changed[:, quarter, quarter].float().mean() > 0.99  # noise and a white wall may hide a pixel
 
 
+def test_the_other_signs_leave_no_trace():
+    textures = signs.templates()[[4, 5, 21]]  # white inside, with a number, a triangle
+    together = photographs(textures, n=9)
+    for label in range(3):
+        alone = photographs(textures[label : label + 1], n=9)
+        torch.testing.assert_close(together[label::3], alone[label::3], rtol=0, atol=1e-3)  # rounding
+
+
 def test_fine_patterns_become_grey_and_not_a_moiré():
     # A chequerboard of single texels, seen small: each pixel sees many, so all see their mean.
     board = (torch.arange(128)[:, None] + torch.arange(128)).remainder(2).float().expand(3, 128, 128)

@@ -30,7 +30,6 @@ def signs() -> Dataset:
 
 
 @cache
-@torch.inference_mode(False)
 @torch.no_grad()
 def _rendered() -> tuple[Tensor, ...]:
     parts = []

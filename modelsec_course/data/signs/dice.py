@@ -46,7 +46,6 @@ class Dice:
 
 
 @cache
-@torch.inference_mode(False)
 def fields(kind: str, step: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(FIELDS, WIDE/step, WIDE/step): white noise, filtered. Always the same."""
     generator = torch.Generator().manual_seed(list(ROUGHNESS).index(kind))

@@ -189,7 +189,6 @@ def templates() -> Tensor:
 
 
 @cache
-@torch.inference_mode(False)
 def _drawn() -> Tensor:
     textures = []
     for draw in SIGNS.values():
