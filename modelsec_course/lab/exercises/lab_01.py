@@ -8,8 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from modelsec_course import data, evasion, models, runtime, zoo
+from modelsec_course import evasion
 from modelsec_course.lab.exercise import Lab, Question, exercise, expect, expect_close
+from modelsec_course.lab.exercises.common import (
+    class_distances,
+    curved_model,
+    digits_model,
+    expect_inside,
+    l2_length,
+    linear_model,
+    shaped_like_x,
+    still_right,
+)  # fmt: skip
 
 LAB = Lab(
     number="01",
@@ -27,90 +37,17 @@ LAB = Lab(
     seconds=30,
 )
 
-# ------------------------------------------------------------------------------------------------ models to test on
-
-
-def _flat(weight: Tensor, bias: Tensor) -> nn.Module:
-    net = models.linear(weight.shape[1], len(weight))
-    with torch.no_grad():
-        net[1].weight.copy_(weight)
-        net[1].bias.copy_(bias)
-    return net.eval()
-
-
-def _linear(classes: int, seed: int = 0, size: int = 6, n: int = 48) -> tuple[nn.Module, Tensor, Tensor]:
-    """A linear model, and inputs well inside [0, 1], neither on a boundary nor far away. An eighth is mislabelled."""
-    draw = runtime.generator(seed)
-    weight, bias = torch.randn(classes, size * size, generator=draw), torch.randn(classes, generator=draw) / 4
-    model = _flat(weight, bias - weight.sum(1) / 2)  # undecided about a grey picture
-    x = 0.35 + 0.3 * torch.rand(40 * n, 1, size, size, generator=draw)
-    y = model(x).argmax(1)
-    nearest = _distances(model, x, y).amin(1)
-    some = ((nearest > 0.05) & (nearest < 0.3)).nonzero().flatten()[:n]
-    x, y = x[some], y[some]
-    y[::8] = (y[::8] + 1) % classes
-    return model, x, y
-
-
-def _curved(n: int = 24) -> tuple[nn.Module, Tensor, Tensor]:
-    """An untrained network, and pictures with pixels at 0 and at 1."""
-    draw = runtime.generator(3)
-    model = models.initialise(models.cnn(size=6, classes=4), draw).eval()
-    x = (1.6 * torch.rand(n, 1, 6, 6, generator=draw) - 0.3).clamp(0, 1)
-    return model, x, torch.arange(n) % 4
-
-
-@functools.cache
-def _digits(n: int = 80) -> tuple[nn.Module, Tensor, Tensor]:
-    """The lab's model on digits that it reads correctly."""
-    digits, model = data.load("digits"), zoo.load("digits-cnn", device="cpu")
-    right = model(digits.x_test).argmax(1) == digits.y_test
-    return model, digits.x_test[right][:n], digits.y_test[right][:n]
-
-
-def _distances(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """The closed form: L2 distance of each input to the boundary of each other class, (n, classes); 0 if beyond it."""
-    weight, logits = model[1].weight.detach(), model(x).detach()
-    gap = logits.gather(1, y[:, None]) - logits
-    slope = (weight - weight[y][:, None]).norm(dim=2)  # (n, classes)
-    return torch.where(slope > 0, gap / slope.clamp_min(1e-9), torch.inf).clamp_min(0)
-
-
-def _shaped(result, args, kwargs) -> None:
-    """Every attack returns a tensor shaped like its input."""
-    x = kwargs.get("x", args[1] if len(args) > 1 else None)
-    expect(isinstance(result, Tensor), f"expected a tensor, got a {type(result).__name__}")
-    expect(result.shape == x.shape, f"expected the shape of x, {tuple(x.shape)}, got {tuple(result.shape)}")
-    expect(not result.requires_grad, "the result still drags its gradient graph along: return it with .detach()")
-
-
-def _length(x_adv: Tensor, x: Tensor) -> Tensor:
-    return evasion.NORMS["l2"].length(x_adv - x).detach()
-
-
-def _right(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    with torch.no_grad():
-        return model(x).argmax(1) == y
-
-
-def _inside(x_adv: Tensor, x: Tensor, eps: float) -> None:
-    gap = (x_adv - x).abs().max().item()
-    expect(gap <= eps + 1e-6, f"with eps = {eps}, a pixel changed by {gap:.4g}")
-    expect(
-        x_adv.min() >= 0 and x_adv.max() <= 1, f"pixels must stay in [0, 1], got {x_adv.min():.3g} to {x_adv.max():.3g}"
-    )
-
 
 def _ball(attack):
     """Never leaves the ball of radius ε, nor [0, 1]"""
-    model, x, y = _curved()
+    model, x, y = curved_model()
     for eps in (0.03, 0.3):
-        _inside(attack(model, x, y, eps), x, eps)
+        expect_inside(attack(model, x, y, eps), x, eps)
 
 
 def _in_the_box(attack):
     """Pixels stay in [0, 1]"""
-    model, x, y = _digits(24)
+    model, x, y = digits_model(24)
     x_adv = attack(model, x, y)
     expect(x_adv.min() >= 0 and x_adv.max() <= 1, f"got pixels from {x_adv.min():.3g} to {x_adv.max():.3g}")
 
@@ -120,7 +57,7 @@ def _in_the_box(attack):
 
 def _corner(attack):
     """On a linear model: every pixel moves by exactly ε, the way that hurts"""
-    model, x, y = _linear(classes=2)
+    model, x, y = linear_model(classes=2)
     weight = model[1].weight.detach()
     uphill = (weight[1 - y] - weight[y]).sign().view_as(x)
     expect_close(attack(model, x, y, 0.05), x + 0.05 * uphill, 1e-6, "x_adv")
@@ -128,18 +65,18 @@ def _corner(attack):
 
 def _exact_accuracy(attack):
     """On a linear model: leaves exactly the closed-form robust accuracy"""
-    model, x, y = _linear(classes=2, seed=1, n=200)
+    model, x, y = linear_model(classes=2, seed=1, n=200)
     weight, logits = model[1].weight.detach(), model(x).detach()
     score = (logits.gather(1, y[:, None]) - logits.gather(1, 1 - y[:, None])).squeeze(1)
     for eps in (0.01, 0.02, 0.04):
         exact = (score > eps * (weight[0] - weight[1]).abs().sum()).float().mean()
-        got = _right(model, attack(model, x, y, eps), y).float().mean()
+        got = still_right(model, attack(model, x, y, eps), y).float().mean()
         expect_close(got, exact, 1e-6, f"the accuracy left at eps = {eps}")
 
 
 def _nothing(attack):
     """ε = 0 changes nothing"""
-    model, x, y = _curved()
+    model, x, y = curved_model()
     expect_close(attack(model, x, y, 0.0), x, 1e-7, "x_adv")
 
 
@@ -176,7 +113,7 @@ exercise(
         "```python\nloss = F.cross_entropy(model(at), y)\n(gradient,) = torch.autograd.grad(loss, at)\n```",
         "Every pixel moves by `eps` in the direction of `gradient.sign()`, and then `.clamp(0, 1)` keeps it a picture.",
     ],
-    returns=_shaped,
+    returns=shaped_like_x,
     second=_fgsm_backward,
     mutants={
         "steps down the loss": lambda model, x, y, eps: (x - eps * _gradient(model, x, y).sign()).clamp(0, 1),
@@ -192,22 +129,22 @@ exercise(
 
 def _pgd_ball(attack):
     """Never leaves the ball of radius ε, nor [0, 1], however many steps"""
-    model, x, y = _curved()
+    model, x, y = curved_model()
     for eps, steps, step_size in ((0.03, 5, 0.03), (0.1, 12, 0.04), (0.3, 4, 0.2)):
-        _inside(attack(model, x, y, eps, steps, step_size), x, eps)
+        expect_inside(attack(model, x, y, eps, steps, step_size), x, eps)
 
 
 def _one_step_is_fgsm(attack):
     """One step of length ε is FGSM"""
-    model, x, y = _linear(classes=3)
-    right = _right(model, x, y)  # those already wrong may be left alone
+    model, x, y = linear_model(classes=3)
+    right = still_right(model, x, y)  # those already wrong may be left alone
     want = fgsm(model, x, y, 0.04)[right]
     expect_close(attack(model, x, y, 0.04, 1, 0.04)[right], want, 1e-6, "x_adv after one step (start at x itself)")
 
 
 def _stays_on_the_way(attack):
     """Steps back into the ball after each step, not only at the end"""
-    model, x, y = _curved()
+    model, x, y = curved_model()
     farthest = 0.0
 
     class Watched(nn.Module):
@@ -230,9 +167,9 @@ def _pgd_exact(attack):
 
 def _looks_again(attack):
     """On the digits: takes a fresh gradient at each step, and so beats FGSM"""
-    model, x, y = _digits()
-    one = _right(model, fgsm(model, x, y, 0.15), y).sum().item()
-    left = _right(model, attack(model, x, y, 0.15, 15, 0.025), y).sum().item()
+    model, x, y = digits_model()
+    one = still_right(model, fgsm(model, x, y, 0.15), y).sum().item()
+    left = still_right(model, attack(model, x, y, 0.15, 15, 0.025), y).sum().item()
     expect(left < one, f"{left} of {len(y)} digits stand after PGD, {one} after FGSM: expected fewer")
 
 
@@ -273,7 +210,7 @@ exercise(
         "    x_adv = x_adv + step_size * gradient.sign()\n"
         "    x_adv = (x + (x_adv - x).clamp(-eps, eps)).clamp(0, 1)\n```",
     ],
-    returns=_shaped,
+    returns=shaped_like_x,
     second=_pgd_by_bounds,
     mutants={
         "never steps back into the ball": functools.partial(_pgd_wrong, project="no"),
@@ -294,11 +231,11 @@ exercise(
 
 def _closed_form(classes: int):
     def verify(attack):
-        model, x, y = _linear(classes)
-        exact = _distances(model, x, y).amin(1)
-        right = _right(model, x, y)
+        model, x, y = linear_model(classes)
+        exact = class_distances(model, x, y).amin(1)
+        right = still_right(model, x, y)
         x_adv = attack(model, x, y)
-        ratio = _length(x_adv, x)[right] / exact[right]
+        ratio = l2_length(x_adv, x)[right] / exact[right]
         say = f"the shortest and longest are {ratio.min():.3f} and {ratio.max():.3f} times the closed form"
         expect(ratio.min() > 0.999, f"{say}: some do not reach the boundary")
         expect(ratio.max() < 1.025, f"{say}: some go too far")
@@ -310,22 +247,22 @@ def _closed_form(classes: int):
 
 def _crosses(attack):
     """Crosses the boundary: the results fool the model (two stragglers are forgiven)"""
-    for model, x, y in (_linear(classes=5, seed=2), _digits(40)):
-        standing = _right(model, attack(model, x, y), y).sum().item()
+    for model, x, y in (linear_model(classes=5, seed=2), digits_model(40)):
+        standing = still_right(model, attack(model, x, y), y).sum().item()
         expect(standing <= 2, f"{standing} of {len(y)} results are still classified correctly")
 
 
 def _leaves_the_fallen(attack):
     """Inputs that are wrong already come back as they are"""
-    model, x, y = _linear(classes=3)
-    wrong = ~_right(model, x, y)
+    model, x, y = linear_model(classes=3)
+    wrong = ~still_right(model, x, y)
     expect_close(attack(model, x, y)[wrong], x[wrong], 1e-6, "x_adv where the model was wrong already")
 
 
 def _near_on_digits(attack):
     """On the digits: half of the changes are shorter than 0.6"""
-    model, x, y = _digits(40)
-    median = _length(attack(model, x, y), x).median().item()
+    model, x, y = digits_model(40)
+    median = l2_length(attack(model, x, y), x).median().item()
     expect(median < 0.6, f"the median length is {median:.3f}")
 
 
@@ -349,7 +286,7 @@ def _deepfool_each(model, x, y, steps=20):
         total = torch.zeros_like(one)
         for _ in range(steps):
             at = (one + 1.01 * total).clamp(0, 1)
-            if not _right(model, at, label).item():
+            if not still_right(model, at, label).item():
                 break
             gap, normal = _differences(model, at, label)
             length = gap.abs() / normal.norm(dim=2)
@@ -363,7 +300,7 @@ def _deepfool_each(model, x, y, steps=20):
 def _deepfool_wrong(model, x, y, steps=20, *, choose="nearest", overshoot=0.01, power=2):
     x_adv, rows = x.clone(), torch.arange(len(x))
     for _ in range(steps):
-        standing = _right(model, x_adv, y)
+        standing = still_right(model, x_adv, y)
         gap, normal = _differences(model, x_adv, y)
         slope = normal.norm(dim=2).clamp_min(1e-9)
         length = gap.abs() / slope if choose == "nearest" else gap.abs()
@@ -389,7 +326,7 @@ exercise(
         "shape (batch, features): `.view_as(x)` makes pictures of it. Move only the inputs that the model still gets "
         "right, with `torch.where(standing[:, None, None, None], moved, x_adv)`.",
     ],
-    returns=_shaped,
+    returns=shaped_like_x,
     second=_deepfool_each,
     mutants={
         "takes the class with the closest score": functools.partial(_deepfool_wrong, choose="score"),
@@ -406,9 +343,9 @@ exercise(
 
 def _cw_closed_form(attack):
     """On a linear model: within 5 % of the smallest change there is"""
-    model, x, y = _linear(classes=2)
-    exact, right = _distances(model, x, y).amin(1), _right(model, x, y)
-    length = _length(attack(model, x, y, 0.1, 200, 0.01), x)
+    model, x, y = linear_model(classes=2)
+    exact, right = class_distances(model, x, y).amin(1), still_right(model, x, y)
+    length = l2_length(attack(model, x, y, 0.1, 200, 0.01), x)
     ratio = length[right] / exact[right]
     say = f"lengths are {ratio.min():.3f} to {ratio.max():.3f} times the closed form"
     expect(ratio.min() > 0.999, f"{say}: some do not reach the boundary")
@@ -417,16 +354,16 @@ def _cw_closed_form(attack):
 
 def _cw_fools(attack):
     """Returns what fooled the model, not where the search ended"""
-    model, x, y = _digits(24)
+    model, x, y = digits_model(24)
     for steps in (59, 60):
-        standing = _right(model, attack(model, x, y, 10.0, steps, 0.1), y).sum().item()
+        standing = still_right(model, attack(model, x, y, 10.0, steps, 0.1), y).sum().item()
         expect(standing == 0, f"{standing} of {len(y)} results after {steps} steps are classified correctly")
 
 
 def _cw_gives_up(attack):
     """Where c is too small to fool the model, x comes back as it is"""
-    model, x, y = _linear(classes=2)
-    right = _right(model, x, y)
+    model, x, y = linear_model(classes=2)
+    right = still_right(model, x, y)
     expect_close(attack(model, x, y, 1e-6, 20, 0.01)[right], x[right], 1e-6, "x_adv at c = 0.000001")
 
 
@@ -444,7 +381,7 @@ def _cw_with_adam(model, x, y, c=1.0, steps=100, lr=0.1, *, last=False, hinge=Tr
     w = start.requires_grad_()
     optimiser = torch.optim.Adam([w], lr)
     best, shortest = x.clone(), torch.full((len(x),), torch.inf)
-    shortest[~_right(model, x, y)] = 0
+    shortest[~still_right(model, x, y)] = 0
     for _ in range(steps):
         x_adv = (w.tanh() + 1) / 2 if tanh else w
         logits = model(x_adv)
@@ -473,7 +410,7 @@ exercise(
         "Start with `best = x.clone()` and infinite lengths (0 where the model is wrong already).",
     ],
     timeout=40.0,
-    returns=_shaped,
+    returns=shaped_like_x,
     second=_cw_with_adam,
     mutants={
         "returns the last iterate": functools.partial(_cw_with_adam, last=True),
