@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from modelsec_course import validation
 
-__all__ = ["Normalize", "cnn", "frozen", "initialise", "linear", "strided_cnn"]
+__all__ = ["Normalize", "cnn", "deep_cnn", "frozen", "initialise", "linear", "poolnet", "strided_cnn"]
 
 
 class Normalize(nn.Module):
@@ -85,6 +85,27 @@ def strided_cnn(size: int = 8, channels: int = 1, classes: int = 10) -> nn.Seque
     )
 
 
+def deep_cnn(size: int = 32, channels: int = 3, classes: int = 24) -> nn.Sequential:
+    """A plain network for larger pictures (batch, channels, size, size): four convolutions, three of which stride."""
+    _halved_three_times(size, channels, classes)
+    widths = (16, 32, 48, 64)
+    layers = [nn.Conv2d(channels, widths[0], 3, padding=1), nn.ReLU()]
+    for i in range(3):
+        layers += [nn.Conv2d(widths[i], widths[i + 1], 3, stride=2, padding=1), nn.ReLU()]
+    layers += [nn.Flatten(), nn.Linear(widths[-1] * (size // 8) ** 2, 64), nn.ReLU(), nn.Linear(64, classes)]
+    return nn.Sequential(*layers)
+
+
+def poolnet(size: int = 32, channels: int = 3, classes: int = 24) -> nn.Sequential:
+    """Three rounds of 5×5 convolution, batch norm and max pooling for pictures (batch, channels, size, size)."""
+    _halved_three_times(size, channels, classes)
+    layers, before = [], channels
+    for width in (16, 32, 64):
+        layers += [nn.Conv2d(before, width, 5, padding=2), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2)]
+        before = width
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * (size // 8) ** 2, classes))
+
+
 @torch.no_grad()
 def initialise(model: nn.Module, generator: torch.Generator) -> nn.Module:
     """Draw the weights of linear and convolutional layers anew from `generator`, in place; returns the model.
@@ -130,3 +151,11 @@ def _numbers(name: str, values: Sequence[float] | Tensor) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{name} must be a list of numbers, one for each channel, but it is {values!r}") from error
+
+
+def _halved_three_times(size: int, channels: int, classes: int) -> None:
+    validation.count("size", size, low=8)
+    validation.count("channels", channels)
+    validation.count("classes", classes, low=2)
+    if size % 8:
+        raise ValueError(f"size must be a multiple of 8, since the network halves it three times, but it is {size}")

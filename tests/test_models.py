@@ -54,6 +54,13 @@ def test_the_cnn_gives_logits_for_its_size(size, channels, classes):
     assert models.cnn(size, channels, classes)(torch.rand(5, channels, size, size)).shape == (5, classes)
 
 
+@pytest.mark.parametrize("make", [models.deep_cnn, models.poolnet])
+@pytest.mark.parametrize(("size", "channels", "classes"), [(32, 3, 24), (64, 3, 2), (8, 1, 5)])
+def test_the_networks_for_larger_pictures_give_logits_for_their_size(make, size, channels, classes):
+    net = make(size, channels, classes).eval()
+    assert net(torch.rand(5, channels, size, size)).shape == (5, classes)
+
+
 def test_the_linear_model_is_a_matrix_and_a_bias():
     net, x = models.linear(12, 4), torch.rand(5, 3, 2, 2)
     torch.testing.assert_close(net(x), x.flatten(1) @ net[-1].weight.T + net[-1].bias)
@@ -67,6 +74,10 @@ def test_the_linear_model_is_a_matrix_and_a_bias():
         (models.cnn, {"channels": 0}, ValueError, r"channels must be at least 1.*0"),
         (models.cnn, {"classes": 1}, ValueError, r"classes must be at least 2.*1"),
         (models.cnn, {"size": 8.0}, TypeError, r"size must be a whole number.*8\.0"),
+        (models.deep_cnn, {"size": 36}, ValueError, r"size must be a multiple of 8.*36"),
+        (models.poolnet, {"size": 4}, ValueError, r"size must be at least 8.*4"),
+        (models.poolnet, {"channels": 0}, ValueError, r"channels must be at least 1.*0"),
+        (models.deep_cnn, {"classes": 1}, ValueError, r"classes must be at least 2.*1"),
         (models.linear, {"features": 0, "classes": 2}, ValueError, r"features must be at least 1.*0"),
         (models.linear, {"features": 4, "classes": 1}, ValueError, r"classes must be at least 2.*1"),
         (models.linear, {"features": "4", "classes": 2}, TypeError, r"features must be a whole number.*'4'"),
