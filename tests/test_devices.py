@@ -12,7 +12,19 @@ import torch
 
 from modelsec_course import models, robustness, runtime, training
 from modelsec_course.evasion import (
-    LOSSES, NORMS, apgd, carlini_wagner, deepfool, fast_minimum_norm, fgsm, fooled, pgd,
+    LOSSES,
+    NORMS,
+    apgd,
+    carlini_wagner,
+    deepfool,
+    fast_minimum_norm,
+    fgsm,
+    fooled,
+    hop_skip_jump,
+    nes,
+    pgd,
+    square_attack,
+    transfer,
 )  # fmt: skip
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -33,6 +45,12 @@ ATTACKS = {
     "fast-minimum-norm-linf": partial(fast_minimum_norm, steps=4, norm="linf", targeted=True),
     "apgd": partial(apgd, eps=0.1, steps=9),
     "apgd-targeted": partial(apgd, eps=0.5, steps=4, norm="l2", loss="dlr-targeted", restarts=2),
+    "nes": partial(nes, eps=0.1, queries=30, samples=4),
+    "square": partial(square_attack, eps=0.1, queries=30),
+    "square-l2": partial(square_attack, eps=0.5, queries=30, norm="l2"),
+    "hop-skip-jump": partial(hop_skip_jump, queries=300, starts=5),
+    "hop-skip-jump-images": partial(hop_skip_jump, queries=300, starts=5, images=torch.rand(9, 1, 8, 8)),
+    "transfer": lambda model, x, y: transfer(model, x, y, attack=partial(fgsm, eps=0.1), surrogates=[model]),
 }
 
 

@@ -6,9 +6,37 @@ import torch
 from torch import nn
 
 from modelsec_course import models, runtime
-from modelsec_course.evasion import apgd, carlini_wagner, deepfool, fast_minimum_norm, fgsm, pgd
+from modelsec_course.evasion import (
+    apgd,
+    carlini_wagner,
+    deepfool,
+    fast_minimum_norm,
+    fgsm,
+    hop_skip_jump,
+    nes,
+    pgd,
+    square_attack,
+    transfer,
+)
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+def brightness(x):
+    """A surrogate for inputs of any shape: ten classes of brightness."""
+    classes = torch.arange(10, device=x.device)
+    return x.flatten(1).mean(1, keepdim=True) * classes - classes**2 / 20
+
+
+# these never see a gradient of the model
+BLACK_BOX = {
+    "nes": (partial(nes, eps=0.1, queries=60, samples=8), "linf", 0.1),
+    "nes-l2": (partial(nes, eps=0.7, queries=60, samples=8, norm="l2"), "l2", 0.7),
+    "square": (partial(square_attack, eps=0.1, queries=40), "linf", 0.1),
+    "square-l2": (partial(square_attack, eps=0.7, queries=40, norm="l2"), "l2", 0.7),
+    "hop-skip-jump": (partial(hop_skip_jump, queries=300, starts=5), "l2", None),
+    "transfer": (partial(transfer, attack=partial(fgsm, eps=0.1), surrogates=[brightness]), "linf", 0.1),
+}
 
 # name: (attack, norm, eps); a minimum-norm attack has no eps
 ATTACKS = {
@@ -29,6 +57,7 @@ ATTACKS = {
     "apgd-dlr": (partial(apgd, eps=0.1, steps=8, loss="dlr"), "linf", 0.1),
     "apgd-targeted": (partial(apgd, eps=0.1, steps=5, loss="dlr-targeted", targets=3), "linf", 0.1),
     "apgd-restarts": (partial(apgd, eps=0.07, steps=3, restarts=3), "linf", 0.07),
+    **BLACK_BOX,
 }
 NAMES = list(ATTACKS)
 TARGETED = {
@@ -37,12 +66,15 @@ TARGETED = {
     "pgd-l2": partial(pgd, eps=3.0, norm="l2", targeted=True),
     "carlini-wagner": partial(carlini_wagner, steps=100, searches=3, targeted=True),
     "fast-minimum-norm": partial(fast_minimum_norm, targeted=True),
+    "nes": partial(nes, eps=0.5, queries=1000, targeted=True),
+    "square": partial(square_attack, eps=0.5, queries=1000, targeted=True),
+    "square-l2": partial(square_attack, eps=4.0, norm="l2", queries=1000, targeted=True),
 }
 DRAWING = {"pgd", "pgd-l2", "pgd-margin", "pgd-worst", "apgd", "apgd-l2", "apgd-dlr", "apgd-targeted"}
 DETERMINISTIC = {
     name: partial(attack, random_start=False) if name in DRAWING else attack
     for name, (attack, _, _) in ATTACKS.items()
-    if not name.endswith("-restarts")
+    if not name.endswith("-restarts") and name not in BLACK_BOX
 }
 
 

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from evasion_cases import DETERMINISTIC, NAMES, call, network, pictures
+from evasion_cases import BLACK_BOX, DETERMINISTIC, NAMES, call, network, pictures
 from torch import nn
 
 from modelsec_course import models, runtime
@@ -101,11 +101,14 @@ def test_bad_inputs_are_refused_with_the_remedy(name, bad, device):
 def test_bad_models_are_refused_with_the_remedy(name, bad, device):
     model, kind, message = BAD_MODELS[bad]
     x, _ = pictures(device=device)
+    if bad == "hidden gradient" and name in BLACK_BOX:
+        assert call(name)(model, x, x.flatten(1).argmax(1) % 10).isfinite().all()  # they need none
+        return
     with pytest.raises(kind, match=message):
         call(name)(model, x, x.flatten(1).argmax(1))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in BLACK_BOX])
 def test_a_model_that_detaches_is_refused_even_when_its_parameters_have_gradients(name, device):
     x, y = pictures(device=device)
     net = network(device)
@@ -266,7 +269,8 @@ def test_models_in_double_precision_are_attacked_in_double_precision(name, devic
     assert result.dtype == torch.float64
 
 
-@pytest.mark.parametrize("name", NAMES)
+# squares need rows; and HopSkipJump walks elsewhere after the first decision that rounding turns
+@pytest.mark.parametrize("name", [n for n in NAMES if not n.startswith(("square", "hop"))])
 def test_records_are_attacked_like_pictures(name, device):
     net = network(device)
     x, y = pictures(device=device)
