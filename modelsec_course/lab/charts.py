@@ -80,7 +80,7 @@ def curves(
             if bands and label in bands:
                 low, high = map(_numbers, bands[label])
                 axes.fill_between(x, low, high, color=PALETTE[i % 7], alpha=0.18, linewidth=0)
-        axes.set(xlabel=xlabel, ylabel=ylabel, ylim=ylim)
+        axes.set(xlabel=xlabel, ylabel=ylabel, **({"ylim": ylim} if ylim else {}))  # None would stop the autoscaling
         _finish(fig, axes, percent, log)
         for text, at in (marks or {}).items():
             axes.axvline(at, color=GREY, linestyle=":", linewidth=1.5)
