@@ -160,7 +160,7 @@ def _on_the_sign(sign_to_picture: Tensor, size: int) -> Tensor:
 def _checked(textures: Tensor, labels: Tensor, size: int, generator: torch.Generator, patches: float) -> None:
     validation.tensor("textures", textures)
     side = textures.shape[-1] if textures.dim() else 0
-    if textures.shape[1:] != (4, side, side) or not side or not textures.is_floating_point():
+    if textures.shape[1:] != (4, side, side) or not side or textures.dtype not in (torch.float32, torch.float64):
         shape = tuple(textures.shape)
         raise ValueError(f"textures must be floats (k, 4, side, side), but are {textures.dtype} with shape {shape}")
     validation.tensor("labels", labels)
