@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from modelsec_course import data, models, runtime, training
-from modelsec_course.zoo import robust
+from modelsec_course.zoo import robust, signs
 
 __all__ = ["RECIPES", "Recipe"]
 
@@ -78,6 +78,13 @@ RECIPES = {
         "digits",
         lambda: models.linear(64, 10),
         _digits_linear,
+    ),
+    "signs-cnn": Recipe("A plain convolutional network on the road signs", "signs", models.deep_cnn, signs.plain),
+    "signs-cnn-pgd": Recipe(
+        "The same network, adversarially trained with PGD at L∞ ε = 8/255", "signs", models.deep_cnn, signs.against_pgd
+    ),
+    "signs-poolnet": Recipe(
+        "A network with batch norm and pooling on the road signs", "signs", models.poolnet, signs.pooled
     ),
     "tumours-logistic": Recipe(
         "Logistic regression on standardised tumour records",
