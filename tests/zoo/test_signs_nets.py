@@ -12,7 +12,7 @@ EPS = 8 / 255
 FLOORS = {"signs-poolnet": 0.99, "signs-cnn": 0.95, "signs-cnn-pgd": 0.87}
 
 
-def scenes(seed, n=960, **options):
+def scenes(seed, n=720, **options):
     labels = torch.arange(n) % len(signs.CLASSES)
     return signs.photograph(signs.templates(), labels, generator=runtime.generator(seed), **options), labels
 
@@ -33,19 +33,24 @@ def fresh():
     return scenes(70)
 
 
+@pytest.fixture(scope="module")
+def patched():
+    """The same, with a patch on every sign."""
+    return scenes(70, patches=1.0)
+
+
 def test_fresh_streets_are_read_as_well_as_stated(name, nets, fresh):
     assert training.accuracy(nets[name], *fresh) > FLOORS[name] - 0.005  # at .99, three standard deviations are .01
 
 
-def test_a_patch_on_every_sign_costs_some_accuracy_but_breaks_no_net(name, nets, fresh):
-    patched = training.accuracy(nets[name], *scenes(70, patches=1.0))
-    assert training.accuracy(nets[name], *fresh) - 0.2 < patched
+def test_a_patch_on_every_sign_costs_some_accuracy_but_breaks_no_net(name, nets, fresh, patched):
+    assert training.accuracy(nets[name], *patched) > training.accuracy(nets[name], *fresh) - 0.2
 
 
 def test_robustness_is_bought_with_clean_accuracy(nets, fresh):
     accuracy = {name: training.accuracy(net, *fresh) for name, net in nets.items()}
     assert accuracy["signs-cnn-pgd"] < accuracy["signs-cnn"] - 0.02
-    few = [part[:192] for part in fresh]
+    few = [part[:144] for part in fresh]
 
     def under_attack(name, eps):
         x_adv = pgd(nets[name], *few, eps=eps, steps=10, generator=runtime.generator(0))
