@@ -108,6 +108,25 @@ CARDS = {
         capability="**testing data control**: change each input a little, within ε; training is out of reach",
         ids=("NISTAML.022", "AML.T0015", "AML.T0043", "AML.T0043.000", "ML01:2023"),
     ),
+    "02": Threat(
+        goal="**integrity**: the model answers wrongly for an input that people still read correctly",
+        knowledge="**black-box**: no weights, no gradients; the answers to queries, scores or only labels, or no more "
+        "than public data like the model's own",
+        capability="**query access**: show the model inputs, so many times; change each input a little, within ε",
+        ids=("NISTAML.025", "AML.T0015", "AML.T0043.001", "AML.T0043.002", "AML.M0004", "ML01:2023"),
+    ),
+    "03": Threat(
+        goal="**integrity**: wrong answers in spite of a defence; an evaluator is to find them before others do",
+        knowledge="**white-box**: architecture, weights and the defence; beside it black-box attacks, as a cross-check",
+        capability="**testing data control**: change each input within ε, knowing how the defence works",
+        ids=("NISTAML.022", "NISTAML.025", "AML.T0015", "AML.T0043.000", "AML.T0043.001", "AML.M0003", "ML01:2023"),
+    ),
+    "04": Threat(
+        goal="**integrity**: wrong answers, now from a model that was trained or wrapped to withstand them",
+        knowledge="**white-box**: architecture, weights and the defence; only the noise that is drawn is unknown",
+        capability="**testing data control**: change each input within ε, in L∞ or in L2; training is out of reach",
+        ids=("NISTAML.022", "AML.T0015", "AML.T0043.000", "AML.M0003", "ML01:2023"),
+    ),
 }
 
 

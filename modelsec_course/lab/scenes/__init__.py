@@ -1,6 +1,9 @@
 """The drawings of single labs: what their widgets show. A scene returns `draw(**controls) -> (figure, words)`."""
 
 from modelsec_course.lab.scenes.digits import attack_a_digit
+from modelsec_course.lab.scenes.fakes import climb_the_ladder, ladder, rungs
+from modelsec_course.lab.scenes.queries import spend_queries
+from modelsec_course.lab.scenes.smoothing import smooth_a_digit
 from modelsec_course.lab.scenes.tumours import drag_a_record, two_classes
 
-__all__ = ["attack_a_digit", "drag_a_record", "two_classes"]
+__all__ = ["attack_a_digit", "climb_the_ladder", "drag_a_record", "ladder", "rungs", "smooth_a_digit", "spend_queries", "two_classes"]

@@ -1,0 +1,88 @@
+"""Lab 03: the ladder. What is left of a defence, the better the attacker."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from modelsec_course import evasion, training
+from modelsec_course.lab.style import BLUE, GREY, MARKERS, PALETTE, STYLE, VERMILION, show
+from modelsec_course.robustness import planted
+
+KNOWS = "who knows the defence"
+
+
+def rungs(adaptive: nn.Module, *, eps: float) -> dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]]:
+    """Attacks attack(model, x, y) -> x_adv from careless to careful; the last one attacks `adaptive` instead."""
+    return {
+        "FGSM": partial(evasion.fgsm, eps=eps),
+        "PGD, 20 steps": partial(evasion.pgd, eps=eps, steps=20),
+        "APGD, every target": partial(evasion.apgd, eps=eps, steps=10, loss="dlr-targeted"),
+        "Square, 200 queries": partial(evasion.square_attack, eps=eps, queries=200),
+        KNOWS: lambda _, x, y: evasion.apgd(adaptive, x, y, eps=eps, steps=20, loss="dlr-targeted"),
+    }
+
+
+def ladder(left: Mapping[str, Mapping[str, float]], caption: str) -> None:
+    """One row a defence, one mark an attacker: left[defence][attacker] is the accuracy that remains."""
+    with plt.rc_context(STYLE):
+        fig, axes = plt.subplots(figsize=(8.2, 1.1 + 0.62 * len(left)))
+        attackers = list(next(iter(left.values())))
+        for row, shares in enumerate(left.values()):
+            ends = [min(shares.values()), max(shares.values())]
+            axes.plot(ends, [row, row], color="#CCCCCC", linestyle="-", marker="", linewidth=3)
+        for k, attacker in enumerate(attackers):
+            values = [shares[attacker] for shares in left.values()]
+            look = {"color": PALETTE[k % 7], "marker": MARKERS[k % 7], "s": 75, "edgecolor": "white", "linewidth": 0.8}
+            heights = [
+                row + 0.1 * (k - (len(attackers) - 1) / 2) for row in range(len(left))
+            ]  # so that none hides another
+            axes.scatter(values, heights, label=attacker, zorder=3, **look)
+        axes.set(yticks=range(len(left)), yticklabels=list(left), xlim=(-0.03, 1.03), xlabel="accuracy that is left")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+        axes.margins(y=0.12)
+        axes.invert_yaxis()
+        fig.legend(loc="outside upper left", ncols=3, fontsize=9.5, frameon=False)
+    said = "; ".join(
+        f"{name}: " + ", ".join(f"{attacker} {share:.0%}" for attacker, share in shares.items())
+        for name, shares in left.items()
+    )
+    show(fig, caption, f"Accuracy left of each defence under each attacker. {said}. {caption}")
+
+
+def climb_the_ladder(model: nn.Module, x: Tensor, y: Tensor) -> Callable[..., tuple[Figure, str]]:
+    """A scene: one planted fake in front of `model`, at `eps`, against attackers up to `attackers` on inputs x, y."""
+    fakes = planted(model)
+    clean = {name: training.accuracy(fake.defended, x, y) for name, fake in fakes.items()}
+
+    @functools.cache
+    def accuracy(defence: str, eps: float, attacker: str) -> float:
+        fake = fakes[defence]
+        x_adv = rungs(fake.adaptive, eps=eps)[attacker](fake.defended, x, y)
+        return training.accuracy(fake.defended, x_adv, y)
+
+    def draw(defence: str, eps: float, attackers: int) -> tuple[Figure, str]:
+        names = list(rungs(model, eps=eps))[:attackers]
+        left = {"nobody attacks": clean[defence]} | {name: accuracy(defence, eps, name) for name in names}
+        with plt.rc_context(STYLE):
+            fig, axes = plt.subplots(figsize=(7.4, 0.9 + 0.42 * 6))
+            colours = [GREY] + [VERMILION if name == KNOWS else BLUE for name in names]
+            bars = axes.barh(list(left), list(left.values()), color=colours)
+            if len(names) == 5:
+                bars[-1].set_hatch("//")
+                bars[-1].set_edgecolor("white")
+            axes.bar_label(bars, [f"{value:.0%}".replace("%", " %") for value in left.values()], padding=4)
+            axes.set(xlim=(0, 1.12), ylim=(5.6, -0.6), xlabel="accuracy that is left")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %" if value <= 1 else "")
+            axes.grid(False, axis="y")
+            axes.set_title(f"{defence}, ε = {eps:.2f}")
+        worst = min(left, key=left.get)
+        drop = f"the lowest number so far, {left[worst]:.0%}, is from **{worst}**".replace("%", " %")
+        return fig, f"{defence.capitalize()} at ε = {eps:.2f}, {len(names)} of 5 attackers: {drop}."
+
+    return draw
