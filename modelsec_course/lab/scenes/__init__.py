@@ -6,4 +6,13 @@ from modelsec_course.lab.scenes.queries import spend_queries
 from modelsec_course.lab.scenes.smoothing import smooth_a_digit
 from modelsec_course.lab.scenes.tumours import drag_a_record, two_classes
 
-__all__ = ["attack_a_digit", "climb_the_ladder", "drag_a_record", "ladder", "rungs", "smooth_a_digit", "spend_queries", "two_classes"]
+__all__ = [
+    "attack_a_digit",
+    "climb_the_ladder",
+    "drag_a_record",
+    "ladder",
+    "rungs",
+    "smooth_a_digit",
+    "spend_queries",
+    "two_classes",
+]
