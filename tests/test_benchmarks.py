@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as command
+from benchmarks import contests as beside
 from benchmarks import evasion, harness, peers, victims
 
-ATTACKS = ["FGSM, L∞", "PGD-3, L∞", "PGD-3, L2", "DeepFool, L2", "C&W, c = 1", "C&W, 2 searches"]
+ATTACKS = ["FGSM, L∞", "PGD-3, L∞", "PGD-3, L2", "DeepFool, L2", "C&W, c = 1", "C&W, 2 searches", "Fast minimum norm"]
 
 
 @pytest.mark.timeout(120)
@@ -20,7 +21,7 @@ def test_the_quick_suite_fills_the_whole_table(tmp_path, capsys):
     rows = command.main(["evasion", "--quick", "--json", str(tmp_path / "rows.json")])
     printed = capsys.readouterr().out
     contests = {title: list(group) for title, group in itertools.groupby(rows, key=lambda row: row["contest"])}
-    assert len(contests) == 9
+    assert len(contests) == 10
     for attack in ATTACKS:
         assert any(title.startswith(attack) for title in contests), attack
     assert sum("resisting" in title for title in contests) == 3
@@ -30,18 +31,42 @@ def test_the_quick_suite_fills_the_whole_table(tmp_path, capsys):
         assert who[0] == "ours"
         assert sum(name.startswith("bound: ") for name in who) == 1
         searching = re.search(r"\d searches", title)
-        assert set(peers.NAMES) - set(who) == (
-            {"torchattacks"} if searching and peers.installed("torchattacks") else set()
-        )
+        lacking = {"torchattacks"} if searching else {"torchattacks", "ART"} if "Fast minimum" in title else set()
+        assert set(peers.NAMES) - set(who) == {peer for peer in lacking if peers.installed(peer)}
         for row in group:
             if row.get("missing"):
                 continue
             assert len(row["seconds"]) == len(row["ratios"]) == 1
             if not row["who"].startswith("bound"):
                 assert 0 <= row["success"] <= 1
-                assert ("distance" in row) == ("DeepFool" in title or "C&W" in title)
+                assert ("distance" in row) == any(name in title for name in ("DeepFool", "C&W", "minimum norm"))
     assert json.loads((tmp_path / "rows.json").read_text())["rows"] == json.loads(json.dumps(rows))
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.timeout(240)
+def test_the_quick_robustness_suite_fills_its_table():
+    rows = command.main(["robustness", "--quick"])
+    contests = {title: list(group) for title, group in itertools.groupby(rows, key=lambda row: row["contest"])}
+    expected = {  # the start of a title: how many there are, and which peers have the same thing
+        "APGD-2, cross-entropy": (2, {"torchattacks", "ART"}),
+        "APGD-2, every target": (2, {"torchattacks"}),
+        "Square, L∞": (2, {"torchattacks", "ART"}),
+        "Square, L2": (2, {"torchattacks", "ART"}),
+        "HopSkipJump": (1, {"foolbox", "ART"}),
+        "Ensemble": (7, {"torchattacks"}),
+        "Certification": (1, {"ART"}),
+        "An epoch": (1, {"torchattacks", "ART"}),
+    }
+    assert len(contests) == sum(many for many, _ in expected.values())
+    for start, (many, rivals) in expected.items():
+        groups = [group for title, group in contests.items() if title.startswith(start)]
+        assert len(groups) == many, start
+        for group in groups:
+            who = [row["who"] for row in group]
+            assert who[0] == "ours"
+            assert sum(name.startswith("bound: ") for name in who) == 1
+            assert {name for name in who if name in peers.NAMES} >= {name for name in rivals if peers.installed(name)}
 
 
 def test_a_peer_that_is_not_installed_is_named(monkeypatch):
@@ -73,9 +98,9 @@ def test_success_needs_an_error_within_the_ball_and_the_box():
         model[1].weight.copy_(torch.eye(2))
     x, y = torch.tensor([[0.6, 0.4]]).repeat(4, 1), torch.zeros(4, dtype=torch.int64)
     x_adv = torch.tensor([[0.4, 0.6], [0.55, 0.5], [0.1, 0.9], [0.6, 1.1]])  # yes; still right; too far; out of the box
-    judged = evasion._judged(model, x, y, torch.inf, 0.25, x_adv)
+    judged = beside.judged(model, x, y, torch.inf, 0.25, x_adv)
     assert judged == {"success": 0.25}
-    free = evasion._judged(model, x, y, torch.inf, None, x_adv)
+    free = beside.judged(model, x, y, torch.inf, None, x_adv)
     assert free["success"] == 0.5
     assert free["distance"] == pytest.approx(0.5 * 2**0.5)  # lengths .28, .71, ∞, ∞: the lower middle one
 
