@@ -314,7 +314,8 @@ nets = {
 stands = {"standard": above["network"]} | {name: attacked(net, x, y, budgets) for name, net in list(nets.items())[1:]}
 proofs = {name: proved(net, x, y, budgets) for name, net in nets.items()}
 figures.curves(
-    budgets, stands | {"bounds, proved": proofs["bounds"]}, xlabel="L∞ ε", ylabel="share of 200 digits", percent=True, ylim=(-0.02, 1.02),
+    budgets, stands | {"bounds, proved": proofs["bounds"]}, xlabel="L∞ ε", ylabel="share of 200 digits", percent=True,
+    ylim=(-0.02, 1.02),
     bands={"bounds, proved": (proofs["bounds"], stands["bounds"])}, marks={"trained for": 0.15},
     caption="What five ways of training leave under attack, and what is proved of the last. "
     "The shaded band holds the truth about it.",
@@ -364,7 +365,7 @@ claim("On the digits no defence costs more than 5 points of clean accuracy",
 signs = data.load("signs").to(device)
 photos, labels = signs.x_test[:100], signs.y_test[:100]
 sign_nets = {name: zoo.load(f"signs-cnn{end}", device=device) for name, end in (("standard", ""), ("PGD", "-pgd"))}
-sizes = [1, 2, 4, 8, 12]  # of 255
+sizes = [0, 2, 4, 8, 12]  # of 255
 signs_left = {
     name: [training.accuracy(net, evasion.pgd(net, photos, labels, eps=e / 255, steps=10), labels) for e in sizes]
     for name, net in sign_nets.items()

@@ -107,6 +107,8 @@ def noisy_votes(
     validation.tensor("x", x)
     if x.dim() < 2 or not x.is_floating_point():
         raise ValueError(f"x must be a float tensor (batch, ...), but it is {x.dtype} of shape {tuple(x.shape)}")
+    if not x.isfinite().all():
+        raise ValueError("x holds NaN or infinity: find out where it comes from before certifying")
     validation.fits(model, x)
     validation.count("n", n)
     validation.positive("sigma", sigma, hint="the standard deviation of the noise, in the units of x")
@@ -119,8 +121,10 @@ def noisy_votes(
         if classes < 2:
             raise ValueError("model returned one logit: give it two, torch.cat([-z / 2, z / 2], 1) means the same")
         votes = torch.zeros(len(x) * classes, dtype=torch.int64, device=x.device)
-        for copies in torch.arange(len(x) * n, device=x.device).split(batch_size):
-            rows = copies // n  # which input each copy is of
+        for start in range(0, len(x) * n, batch_size):
+            rows = (
+                torch.arange(start, min(start + batch_size, len(x) * n), device=x.device) // n
+            )  # whose copies these are
             noise = torch.randn((len(rows), *x.shape[1:]), generator=generator, device=generator.device, dtype=x.dtype)
             noisy = torch.empty_like(noise, device=x.device, memory_format=layout)
             said = model(noisy.copy_(noise).mul_(sigma).add_(x[rows])).argmax(1)

@@ -194,6 +194,7 @@ def test_bad_options_are_refused(function, bad):
         (np.zeros((2, 3)), TypeError, r"x must be a tensor"),
         (torch.zeros(3), ValueError, r"x must be a float tensor \(batch, \.\.\.\)"),
         (torch.zeros(2, 3, dtype=torch.uint8), ValueError, r"x must be a float tensor.*uint8"),
+        (torch.full((2, 3), torch.nan), ValueError, r"x holds NaN or infinity"),
     ],
 )
 def test_bad_inputs_are_refused(x, kind, message):
