@@ -238,7 +238,7 @@ claim("Without a defence all but FGSM agree within 20 points",
 # %%
 explore(
     scenes.climb_the_ladder(model, x[:40], y[:40]),
-    defence=list(fakes), eps=(0.05, 0.2, 0.05, 0.15), attackers=(1, 5, 1, 2),
+    defence=list(fakes), eps=(0.05, 0.3, 0.05, 0.15), attackers=(1, 5, 1, 2),
     labels={"defence": "defence", "eps": "ε", "attackers": "attackers"},
     caption="40 digits. The hatched bar is the attacker who knows the defence.",
 )  # fmt: skip
