@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from modelsec_course import models, runtime, training
 from modelsec_course.data import signs
@@ -14,24 +16,23 @@ __all__ = ["against_pgd", "plain", "pooled"]
 
 def plain(net: nn.Module) -> None:
     models.initialise(net, runtime.generator(0))
-    training.fit(net, *_photographs(), epochs=12, generator=runtime.generator(1))
+    _fit(net, ((2e-3, 10), (3e-4, 2)))
 
 
 def pooled(net: nn.Module) -> None:
-    pictures = _photographs()
     models.initialise(net, runtime.generator(0))
-    for lr, epochs in ((2e-3, 6), (3e-4, 2)):  # the last steps are small: they settle it
-        training.fit(net, *pictures, lr=lr, epochs=epochs, generator=runtime.generator(1))
+    _fit(net, ((2e-3, 6), (3e-4, 2)))
 
 
 def against_pgd(net: nn.Module) -> None:
-    pictures = _photographs()
     models.initialise(net, runtime.generator(0))
-    training.fit(net, *pictures, epochs=6, generator=runtime.generator(1))  # without this start it learns nothing
-    loss = adversarial(8 / 255, steps=5, generator=runtime.generator(2))
-    training.fit(net, *pictures, lr=1e-3, epochs=4, loss=loss, generator=runtime.generator(3))
+    _fit(net, ((2e-3, 6),))  # without this start it learns nothing
+    _fit(net, ((1e-3, 3), (2e-4, 1)), loss=adversarial(8 / 255, steps=5, generator=runtime.generator(2)))
 
 
-def _photographs() -> tuple[Tensor, Tensor]:
+def _fit(net: nn.Module, plan: Sequence[tuple[float, int]], **options) -> None:
+    """Train by a plan of learning rates and epochs; small last steps settle the network."""
     labels = torch.arange(9600) % len(signs.CLASSES)
-    return signs.photograph(signs.templates(), labels, generator=runtime.generator(4), patches=0.5), labels
+    pictures = signs.photograph(signs.templates(), labels, generator=runtime.generator(4), patches=0.5)
+    for lr, epochs in plan:
+        training.fit(net, pictures, labels, lr=lr, epochs=epochs, generator=runtime.generator(1), **options)
