@@ -42,7 +42,7 @@ def hop_skip_jump(model, x, y, *, queries=5000, restarts=2, starts=50, images=No
         raise ValueError(f"images must be shaped like x, (n, *{tuple(x.shape[1:])}), but have {tuple(images.shape)}")
     right = ~fooled(model(x), y)
     walk = _Walk(model, x[right], y[right], (queries - 1) // restarts, restarts, generator or runtime.generator(0))
-    for _ in range(starts):
+    for _ in range(min(starts, walk.budget)):
         walk.begin(images)
     turn = 1
     while len(rows := walk.going()):

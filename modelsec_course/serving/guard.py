@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from modelsec_course import validation
-from modelsec_course.models import frozen
 
 __all__ = ["Guard", "Refused", "closeness"]
 
@@ -47,8 +46,8 @@ class Guard:
     A batch is answered whole or not at all. A client is refused once it has had `budget` answers, and is banned when
     one of its queries is closer than `threshold` to earlier ones, on average over `neighbours` of them: benign queries
     are unlike each other, while a black-box attack asks about one picture again and again.
-    model: any callable that returns logits.  threshold: None watches nothing; `calibrate` sets it.  shared: compare
-    with the queries of all clients, not only the client's own.  window: how many earlier queries are remembered.
+    model: any callable that returns logits, in eval mode.  threshold: None watches nothing; `calibrate` sets it.
+    shared: compare with the queries of all clients, not only the client's own.  window: how many are remembered.
     encode: x -> (n, d) in which distances are taken (default: the pixels).
     Source: Chen, Carlini & Wagner, 2020, "Stateful Detection of Black-Box Adversarial Attacks".
     """
@@ -65,6 +64,10 @@ class Guard:
         encode: Callable[[Tensor], Tensor] = PIXELS,
     ) -> None:
         validation.function("model", model)
+        if getattr(model, "training", False):
+            raise ValueError(
+                "model is in train mode, so its answers would depend on the batch: call model.eval() first"
+            )
         validation.function("encode", encode)
         validation.count("neighbours", neighbours)
         validation.count("window", window)
@@ -109,8 +112,7 @@ class Guard:
                 raise Refused(client, "near duplicates")
             self._remember(who, x)
         self.answered[client] += len(x)
-        with frozen(self.model):
-            return self.model(x)
+        return self.model(x)
 
     def _closeness(self, x: Tensor, memory: Tensor | None) -> Tensor:
         queries = self.encode(x)

@@ -134,6 +134,11 @@ def test_bad_options_are_refused(options, kind, message):
         Guard(double, **options)
 
 
+def test_a_model_in_train_mode_is_refused():
+    with pytest.raises(ValueError, match=r"train mode.*eval\(\)"):
+        Guard(torch.nn.Linear(2, 2))
+
+
 def test_streams_too_short_to_have_neighbours_are_refused():
     with pytest.raises(ValueError, match=r"streams.*more than 10"):
         Guard(double, neighbours=10).calibrate(torch.rand(4, 10, 2))
