@@ -25,7 +25,7 @@ In C&W torchattacks, foolbox and ours (abort_early) stop where the loss has stop
 
 def contests(device: torch.device, quick: bool) -> Iterator[harness.Contest]:
     """FGSM, PGD-40 and the minimum-norm attacks, on the network trained as usual and on the one that resists."""
-    few, many = (8, 8) if quick else (64, 180) if device.type == "cpu" else (1024, 4096)
+    few, many, most = (8, 8, 8) if quick else (64, 180, 360) if device.type == "cpu" else (1024, 4096, 4096)
     steps = 3 if quick else 40
     for kind in ("standard", "resisting"):
         model = victims.load(kind, device, quick)
@@ -37,10 +37,9 @@ def contests(device: torch.device, quick: bool) -> Iterator[harness.Contest]:
         )  # a quarter of eps, torchattacks' own default
         l2 = partial(pgd, norm="l2")
         yield contest("pgd_l2", f"PGD-{steps}, L2 {EPS_L2}", many, l2, steps, eps=EPS_L2, step_size=EPS_L2 / 4, **climb)
+        yield contest("deepfool", "DeepFool, L2", most, deepfool, 0, steps=steps, overshoot=0.02)
     model, kind = victims.load("standard", device, quick), "standard"
     contest = partial(beside_peers, kind, model)
-    fool = {"steps": steps, "overshoot": 0.02}
-    yield contest("deepfool", "DeepFool, L2", few, deepfool, 0, **fool)
     search = {"steps": steps, "searches": 2 if quick else 5, "lr": 0.05}
     once = {**search, "steps": 3 if quick else 100, "searches": 1, "c": 1.0, "lr": 0.01}  # the peers' own lr
     yield contest("carlini_wagner", f"C&W, c = 1, {once['steps']} steps", few, _one_c, once["steps"], **once)

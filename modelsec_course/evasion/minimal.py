@@ -14,7 +14,7 @@ from modelsec_course.evasion.norms import L2, NORMS, back_inside_, per_input
 __all__ = ["carlini_wagner", "deepfool", "fast_minimum_norm"]
 
 
-@attack
+@attack(parts=2)
 def deepfool(model, x, y, *, steps=50, norm="l2", overshoot=5e-4, candidates=9):
     """DeepFool: treat the model as linear, step onto the nearest class boundary, repeat until it is crossed.
 
@@ -41,21 +41,24 @@ def deepfool(model, x, y, *, steps=50, norm="l2", overshoot=5e-4, candidates=9):
 
 
 def _nearest_boundary(model, x, y, ball, candidates):
-    """How far the nearest class boundary seems to be (batch,), and the gradient (batch, ...) that leads to it.
-
-    Only distances are kept for each class; the nearest one's gradient is computed again, which costs less than
-    keeping a copy of the batch for it.
-    """
+    """How far the nearest class boundary seems to be (batch,), and the gradient (batch, ...) that leads to it."""
     at = x.requires_grad_()
     logits = model(at)  # (batch, classes)
     gaps = logits - logits.gather(1, y[:, None])  # how far each class is above the true one
     ranked = gaps.detach().scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
     ranked = ranked[:, : min(candidates, logits.shape[1] - 1)]
-    reach = gaps.gather(1, ranked).unbind(1)
-    distances = torch.stack([gap.detach().abs() / ball.dual(slope(gap, at, True)).clamp_min(1e-12) for gap in reach], 1)
-    distance, nearest = distances.min(1)
-    gap = gaps.gather(1, ranked.gather(1, nearest[:, None]))
-    return distance, slope(gap, at)
+    nearest = normal = None
+    for gap in gaps.gather(1, ranked).unbind(1):
+        gradient = slope(gap, at, True)
+        distance = gap.detach().abs() / ball.dual(gradient).clamp_min(1e-12)
+        if normal is None:
+            nearest, normal = distance, gradient
+            continue
+        closer = distance < nearest
+        nearest = torch.where(closer, distance, nearest)
+        torch.where(per_input(closer, x), gradient, normal, out=normal)
+        del gradient  # or the next class would hold another copy of the batch
+    return nearest, normal
 
 
 @attack(parts=3)

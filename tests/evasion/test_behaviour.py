@@ -202,7 +202,7 @@ def test_deepfool_gives_up_after_its_steps_and_stays_finite(device):
     net = Counted(lambda v: torch.stack([v[:, 0] * 0 + 1, v[:, 0] * 1e-3], 1))
     adversarial = deepfool(net, x, torch.zeros(3, dtype=torch.int64, device=device), steps=4)
     assert adversarial.isfinite().all()
-    assert len(net.asked) == 2 * 4
+    assert len(net.asked) == 2 * 2 * 4  # two parts, and in each step one look and one gradient
 
 
 def test_a_tie_does_not_hold_deepfool(device):
