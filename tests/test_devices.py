@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import torch
 
-from modelsec_course import models, robustness, runtime, training
+from modelsec_course import evasion, models, robustness, runtime, training
 from modelsec_course.evasion import (
     LOSSES,
     NORMS,
@@ -157,3 +157,22 @@ def test_a_start_drawn_on_the_cpu_is_the_same_on_every_device(device):
     for ball in NORMS.values():
         here, there = (ball.random(x.to(where), 0.5, runtime.generator(0)).cpu() for where in ("cpu", device))
         torch.testing.assert_close(here, there)
+
+
+def test_evaluating_works_where_its_inputs_are(problem):
+    net, x, y = problem
+    attacks = evasion.ensemble(eps=0.1, steps=3, queries=5)
+    with torch.device("meta"):
+        found = robustness.worst_case(net, x, y, attacks, eps=0.1)
+        flags = robustness.red_flags(net, x, y, eps=0.1, steps=2, queries=3)
+    assert found.x_adv.device == x.device
+    assert found.robust <= found.clean == 1
+    assert isinstance(flags, tuple)
+
+
+def test_fakes_and_the_attacks_that_know_them_work_where_their_inputs_are(problem):
+    net, x, _ = problem
+    fakes = robustness.planted(net)
+    with torch.device("meta"):
+        answers = [part(x) for fake in fakes.values() for part in (fake.defended, fake.adaptive)]
+    assert {logits.device for logits in answers} == {x.device}
