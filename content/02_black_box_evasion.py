@@ -59,6 +59,19 @@ claim("With the weights, PGD fools more than three quarters at ε = 0.15", open_
 
 # %% [markdown]
 # That is the number to compare with. Guess first: without the weights, with 1,000 queries for each digit, how many?
+# Here is what two of those queries look like, and what the answers tell you about one random direction u.
+
+# %%
+with torch.no_grad():
+    u = torch.randn(x[:7].shape, generator=runtime.generator(9)).to(device)
+    asked = [x[:7], (x[:7] + 0.2 * u).clamp(0, 1), (x[:7] - 0.2 * u).clamp(0, 1)]
+figures.pictures(
+    asked, titles=[[f"s = {s:.1f}".replace("-", "−") for s in margin(model, rows, y[:7]).tolist()] for rows in asked],
+    row_labels=["x", "x + σu", "x − σu"],
+    caption="The score s is the margin: where it is higher on one side than on the other, that side is uphill.",
+)  # fmt: skip
+
+# %% [markdown]
 #
 # ### Exercise 1: a gradient from scores alone
 #
@@ -92,7 +105,7 @@ nes_gradient = check("02.nes_gradient", nes_gradient)
 
 # %% [markdown]
 # How good is such an estimate? With m directions in d dimensions its cosine to the true gradient should be about
-# $\sqrt{m / (m + d + 1)}$, and here d = 64. Does 5 directions suffice? 100?
+# $\sqrt{m / (m + d + 1)}$, and here d = 64. Are 5 enough? 100?
 
 # %%
 _, gradient = evasion.losses.input_gradient(model, x, y, "margin")
