@@ -104,7 +104,7 @@ def adversarial_training_step(model, optimiser, x, y, eps, steps=7):
 
     model: returns logits (batch, classes).  optimiser: holds the model's weights.  x: (batch, ...) in [0, 1].
     y: (batch,) true labels.  eps: L∞ radius.  steps: of the attack.
-    Returns the loss before the move, one number.
+    Returns the loss before the move, as a number: not a tensor.
     """
     ### BEGIN SOLUTION
     x_adv = evasion.pgd(model, x, y, eps=eps, steps=steps, stop_early=False)
@@ -219,7 +219,12 @@ figures.bars(
 # %% [markdown]
 # ## 3 · Robustness proved
 #
-# However many attacks a network stands, the next may break it. A proof must speak about *every* point of the ball.
+# However many attacks a network stands, the next may break it. A proof must speak about *every* point of the ball. Guess
+# first: is it enough to send the ball's two ends, every pixel at its lowest and every pixel at its highest, through
+# the network?
+
+# %% [markdown]
+# ### Exercise 3: interval bounds
 #
 # **Interval bound propagation** (Gowal et al., 2018) sends the whole box through the network, layer by layer. Describe it
 # by its centre c and radius r. A linear layer turns it into a box around $Wc + b$, and each output moves farthest when
@@ -229,17 +234,12 @@ figures.bars(
 #
 # ReLU and pooling never fall when their input rises: there the ends go through as they are.
 
-# %% [markdown]
-# ### Exercise 3: interval bounds
-#
-# Guess first: would it be enough to send `low` and `high` through the network?
-
 
 # %%
 def interval_bounds(model, low, high):
     """Bounds on the output for every input between low and high.
 
-    model: an nn.Sequential of Flatten, Linear, Conv2d (with stride and padding) and ReLU.
+    model: an nn.Sequential of Linear, Conv2d (with stride and padding), Flatten, ReLU and MaxPool2d.
     low, high: (batch, ...), the two ends of a box for each input.
     Returns (low, high), shaped like the model's output.
     """

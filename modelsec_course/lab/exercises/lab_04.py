@@ -126,12 +126,24 @@ def _hard_examples(step):
         reached = F.cross_entropy(net(evasion.pgd(net, x, y, eps=0.1, steps=7, stop_early=False)), y).item()
         clean = F.cross_entropy(net(x), y).item()
     got = float(step(net, torch.optim.SGD(net.parameters(), lr=0.0), x, y, 0.1, 7))
-    expect(got > 0.7 * reached, f"the loss is {got:.3f}, PGD reaches {reached:.3f} and clean pictures {clean:.3f}")
+    message = f"the loss is {got:.3f}, PGD reaches {reached:.3f} and clean pictures {clean:.3f}"
+    expect(got > 0.7 * reached, f"{message}: does the attack climb on after an input has fallen?")
+
+
+def _steps_reach_the_attack(step):
+    """Each of the attack's steps asks the model: six steps more, at least six calls more"""
+    calls = []
+    for steps in (3, 9):
+        net, asked = models.initialise(models.cnn(6, 1, 3), runtime.generator(0)), []
+        net.register_forward_hook(lambda *_, asked=asked: asked.append(1))
+        step(net, torch.optim.SGD(net.parameters(), lr=0.1), _batch(), torch.arange(12) % 3, 0.1, steps)
+        calls.append(len(asked))
+    few, many = calls
+    expect(many >= few + 6, f"it is called {few} times with steps=3, {many} times with steps=9: is `steps` handed on?")
 
 
 def _a_number(result, args, kwargs) -> None:
-    single = isinstance(result, Real) or (isinstance(result, Tensor) and result.numel() == 1)
-    expect(single, f"return the loss as one number, got a {type(result).__name__}")
+    expect(isinstance(result, Real), f"return the loss as a number, like `loss.item()`: got a {type(result).__name__}")
 
 
 def adversarial_training_step(model, optimiser, x, y, eps, steps=7):
@@ -155,7 +167,19 @@ def _step_by_hand(model, optimiser, x, y, eps, steps=7):
     for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
         parameter.grad = gradient
     optimiser.step()
-    return loss.detach()
+    return loss.item()
+
+
+def _step_with(attack, model, optimiser, x, y, eps, steps=7, *, number=True):
+    x_adv = attack(model, x, y, eps=eps, steps=steps)
+    optimiser.zero_grad()
+    loss = F.cross_entropy(model(x_adv), y)
+    loss.backward()
+    optimiser.step()
+    return loss.item() if number else loss.detach()
+
+
+_WORST = functools.partial(evasion.pgd, stop_early=False)
 
 
 def _step_wrong(
@@ -196,6 +220,7 @@ exercise(
     reference=adversarial_training_step,
     properties=[
         _closed_form_loss, _moves_the_weights, _second_step, _plain_step, _stays_in_the_ball, _hard_examples,
+        _steps_reach_the_attack,
     ],
     hints=[
         "Two problems, one inside the other: first find the x_adv that is worst for the weights as they are, then move "
@@ -216,6 +241,14 @@ exercise(
         "never moves the weights": functools.partial(_step_wrong, moves=False),
         "trains on the mean of clean and attacked": functools.partial(_step_wrong, clean=0.5),
         "forgets that pixels end at 0 and 1": functools.partial(_step_wrong, clamp=False),
+        "one step of FGSM, whatever `steps` says": functools.partial(
+            _step_with, lambda model, x, y, eps, steps: evasion.fgsm(model, x, y, eps=eps)
+        ),
+        "always takes PGD's 40 steps": functools.partial(
+            _step_with, lambda model, x, y, eps, steps: _WORST(model, x, y, eps=eps)
+        ),
+        "leaves an input alone once it has fallen": functools.partial(_step_with, evasion.pgd),
+        "returns a tensor": functools.partial(_step_with, _WORST, number=False),
     },
 )  # fmt: skip
 
@@ -366,11 +399,13 @@ def _exact_convolution(bounds):
 
 
 def _exact_relu(bounds):
-    """A ReLU turns [−2, −1], [−1, 3] and [1, 2] into [0, 0], [0, 3] and [1, 2]"""
+    """A ReLU turns [−2, −1], [−1, 3] and [1, 2] into [0, 0], [0, 3] and [1, 2], pooling all three into [1, 3]"""
     low, high = torch.tensor([[-2.0, -1.0, 1.0]]), torch.tensor([[-1.0, 3.0, 2.0]])
     floor, ceiling = bounds(nn.Sequential(nn.ReLU()), low, high)
     expect_close(floor, [[0.0, 0.0, 1.0]], 1e-6, "low")
     expect_close(ceiling, [[0.0, 3.0, 2.0]], 1e-6, "high")
+    floor, ceiling = bounds(nn.Sequential(nn.MaxPool2d((1, 3))), low.view(1, 1, 1, 3), high.view(1, 1, 1, 3))
+    expect_close(torch.stack([floor, ceiling]).flatten(), [1.0, 3.0], 1e-6, "low and high after pooling")
 
 
 def _sound(bounds):
@@ -512,11 +547,13 @@ def _radius_table(certify):
 def _confidence(certify):
     """α is one-sided: all of 50 copies and α = 0.1 give Φ⁻¹(0.1^(1/50)) = 1.6948"""
     _, radii = certify(_Always(), torch.zeros(1, 9), 1.0, 20, 50, 0.1)
+    halved = abs(float(radii) - norm.ppf(0.05 ** (1 / 50))) < 1e-3
+    expect(not halved, "you used α/2: the interval leaves half of 1 − confidence on either side, and you need one")
     expect_close(radii, [norm.ppf(0.1 ** (1 / 50))], 1e-4, "radii")
 
 
 def _abstains(certify):
-    """Abstains, with class −1 and radius 0, when the class has no more than half of the copies"""
+    """Abstains, with class −1 and radius 0, where p, the lower end, is not above ½"""
     classes, radii = certify(_Coin(), torch.zeros(20, 4), 1.0, 50, 200, 0.001)
     expect_close(classes, [-1] * 20, 0, "classes in front of a boundary")
     expect_close(radii, [0.0] * 20, 0, "radii in front of a boundary")
@@ -616,35 +653,39 @@ exercise(
 
 QUIZ = (
     Question(
-        "An attack finds nothing on 72 % of the test inputs, a proof covers 60 %. What is the robust accuracy?",
-        ("72 %", "60 %", "between 60 % and 72 %"),
-        2,
+        "An attack finds nothing on 72 % of the test inputs, a proof covers 60 %. Next year's leaves 58 %. So",
         (
-            "The attack bounds it from above: the next attack may find more.",
-            "The proof bounds it from below: a tighter proof may cover more.",
-            "Attack above, proof below. Only where they meet do you know it.",
+            "it is simply stronger: the robust accuracy is at most 58 %",
+            "one of the two has an error",
+            "the network has become less robust",
+        ),
+        1,
+        (
+            "A proof of 60 % speaks about next year's attacks too: inside the ball none can come below it.",
+            "The attack left the ball, or the proof is wrong: what is proved can never exceed what an attack leaves.",
+            "The network is the same, and so is its robust accuracy: only what we know about it changes.",
         ),
     ),
     Question(
         "Interval bounds prove nothing at ε = 0.05 for the network trained with PGD. What follows?",
         (
-            "it is not robust at 0.05",
-            "nothing about its robustness: this proof is too loose for it",
-            "the attack was too weak",
+            "nothing about its robustness",
+            "an x′ that fools it exists at 0.05, though our attacks may be too weak to find it",
+            "it needs a larger ε in training",
         ),
-        1,
+        0,
         (
+            "This proof is too loose for it: the boxes widen with each layer. Another proof may succeed.",
             "A proof that fails is no attack. Targeted Auto-PGD left more than 85 % of it standing at 0.05.",
-            "The boxes widen with each layer, unless training keeps them tight. Another proof may succeed.",
-            "An attack and a proof are two bounds; that one is loose says nothing about the other.",
+            "Its ε was three times as large. Bounds are tight where training keeps them tight.",
         ),
     ),
     Question(
         "`certify` returns class 3 and radius 0.6 with α = 0.001. What is proved?",
         (
-            "no change of L2 length below 0.6 turns the network's answer",
-            "no change of L2 length below 0.6 turns the smoothed classifier's answer, unless the draw was one in 1000",
-            "no change of 0.6 in each pixel turns the smoothed classifier's answer",
+            "no change of L2 length below 0.6 turns the answer of the network that it was given",
+            "none below 0.6 turns the vote, unless the draw was one in 1000",
+            "no change of 0.6 in each pixel turns the vote, unless the draw was one in 1000",
         ),
         1,
         (
@@ -656,29 +697,29 @@ QUIZ = (
     Question(
         "Why must the class be chosen on other noisy copies than those that are counted?",
         (
-            "to have more copies",
-            "the winner of a count looks better in that count than it is, so α would not hold",
-            "the two draws need different σ",
+            "the winner of a count is flattered by that count",
+            "together they are more copies, so the interval is narrower",
+            "choosing a class wants a larger σ than counting its hits",
         ),
-        1,
+        0,
         (
+            "Selection bias: of a coin's two sides, the one that is ahead is ahead by chance, and α would not hold.",
             "More copies narrow the interval, but do not mend a biased count.",
-            "That is selection bias: among two sides of a coin, the one that is ahead is ahead by chance.",
             "Both draws use the same σ: it defines the smoothed classifier.",
         ),
     ),
     Question(
-        "A network was trained against PGD at L∞ ε = 0.15. Which attacker has it *not* been trained for?",
+        "A network was trained against PGD at L∞ ε = 0.15. Which attacker has it **not** been trained for?",
         (
-            "one with ε = 0.1 and more steps",
-            "one with ε = 0.15 and another loss",
-            "one that makes L2 changes of length 1.5",
+            "one with ε = 0.1, ten times as many steps and as many restarts",
+            "one with ε = 0.15 and a loss that it never met in training",
+            "one with L2 changes of length 1",
         ),
         2,
         (
             "A smaller ball of the same kind: it may lose a little more than PGD showed, no more.",
             "The same ball, searched better: it may lose some points.",
-            "Such a change may put 0.5 into each of nine pixels. That ball was never searched in training.",
+            "Such a change may put 0.5 into each of four pixels. That ball was never searched in training.",
         ),
     ),
 )
