@@ -59,7 +59,7 @@ def attacked(net, x, y, budgets, norm="linf"):
 
 
 def proved(net, x, y, budgets):
-    """Lower bounds: the share for which interval bounds (exercise 3) exclude every other class."""
+    """Lower bounds: the share that is proved, from bounds on the *difference* of two logits (section 3)."""
     return [robustness.certified(net, x, y, eps).sum().item() / len(y) for eps in budgets]
 
 
@@ -82,8 +82,9 @@ claim("For the network at ε = 0.05 the attack leaves more than 75 %, and the pr
       f"{above['network'][1]:.1%}, {below['network'][1]:.1%}")  # fmt: skip
 
 # %% [markdown]
-# For the linear model there is nothing left to ask. For the network almost everything is open: it may be quite robust,
-# or the attack may be weak. And what the attack leaves at ε = 0.15 is bad enough.
+# For the linear model there is nothing left to ask: bounds on a *difference* of logits are exact for one linear layer. For
+# the network almost everything is open: it may be quite robust, or the attack may be weak. And what the attack leaves at
+# ε = 0.15 is bad enough.
 
 # %% [markdown]
 # ## 2 · Robustness bought
@@ -190,31 +191,23 @@ def trades_loss(model, x, x_adv, y, beta=6.0):
 trades_loss = check("04.trades_loss", trades_loss)
 
 # %% [markdown]
-# The library's `robustness.adversarial`, `fast` and `trades` are losses for `training.fit`. What does each
-# cost, next to ordinary training?
+# What does β buy? Five epochs with your loss for each. For brevity x′ comes from three steps of PGD.
 
 
 # %%
-def seconds(loss):
-    """One pass over 640 digits, the faster of two."""
-    taken, net = [], models.initialise(models.cnn(), runtime.generator(0)).to(device)
-    for _ in range(2):
-        begin = time.perf_counter()
-        training.fit(net, digits.x_train[:640], digits.y_train[:640], loss=loss, epochs=1, progress=False)
-        taken.append(time.perf_counter() - begin)
-    return min(taken)
+def by_trades(beta):
+    """A loss for `training.fit`."""
+    return lambda net, x, y: trades_loss(net, x, evasion.pgd(net, x, y, eps=0.15, steps=3, stop_early=False), y, beta)
 
 
-losses = {
-    "ordinary, 1 gradient": training.cross_entropy,
-    "fast, 2 gradients": robustness.fast(0.15),
-    "PGD, 8 gradients": robustness.adversarial(0.15, steps=7),
-    "TRADES, 9 gradients": robustness.trades(0.15, steps=7),
-}
-figures.bars(
-    {name: seconds(loss) for name, loss in losses.items()}, ylabel="seconds for 640 digits", horizontal=True,
-    caption="What a pass over 640 digits costs on this machine, and the gradients that one batch takes.",
-)  # fmt: skip
+bought = {}
+for beta in (0.0, 1.0, 6.0):
+    net = models.initialise(models.cnn(), runtime.generator(0)).to(device)
+    training.fit(net, digits.x_train, digits.y_train, loss=by_trades(beta), epochs=5, generator=runtime.generator(1))
+    bought[beta] = training.accuracy(net, evasion.pgd(net, x, y, eps=0.15), y)
+    print(f"β = {beta:g}: {training.accuracy(net, x, y):.1%} clean, {bought[beta]:.1%} under PGD at ε = 0.15")
+claim("The first unit of β buys at least 20 points under PGD", bought[1] > bought[0] + 0.2)
+claim("The next five change that by less than 15", abs(bought[6] - bought[1]) < 0.15)
 
 # %% [markdown]
 # ## 3 · Robustness proved
@@ -261,47 +254,65 @@ def interval_bounds(model, low, high):
 interval_bounds = check("04.interval_bounds", interval_bounds)
 
 # %% [markdown]
-# It would not: where a weight is negative, the output is lowest at its input's *high* end.
+# It is not: where a weight is negative, the output is lowest at its input's *high* end.
 #
-# If the lower bound of the right logit is above the upper bounds of all others, no x′ in the box can be misread. How
-# wide are the bounds? Take the standard network, and one that was **trained for them**: half of its loss is the
-# cross-entropy of the *worst logits that the bounds allow*, with an ε that grows during training.
+# If the lower bound of the right logit is above the upper bounds of all others, no x′ in the box can be misread. But two
+# logits hang on the same features, and bounds on each forget that. So fold $W_y - W_k$ into the last layer and bound the
+# **difference** $z_y - z_k$ itself. Guess: does that prove much more?
+
 
 # %%
-by_bounds = zoo.load("digits-cnn-ibp", device=device)
-radii = [0.01, 0.02, 0.05, 0.1, 0.15, 0.2]
+@torch.no_grad()
+def by_logits(net, eps):
+    """(200,) True where your lower bound of the right logit is above your upper bounds of all others."""
+    low, high = interval_bounds(net, (x - eps).clamp(0, 1), (x + eps).clamp(0, 1))
+    return low.gather(1, y[:, None]).squeeze(1) > high.scatter(1, y[:, None], -torch.inf).amax(1)
 
 
 @torch.no_grad()
-def width(net, eps):
-    """Mean width of the logits' bounds, next to the mean lead of the right logit on clean digits."""
-    low, high = interval_bounds(net, (x - eps).clamp(0, 1), (x + eps).clamp(0, 1))
-    logits = net(x)
-    lead = logits.gather(1, y[:, None]).squeeze(1) - logits.scatter(1, y[:, None], -torch.inf).amax(1)
-    return ((high - low).mean() / lead.mean()).item()
+def by_differences(net, eps):
+    """(200,) True where your bounds up to the last layer keep every difference z_y − z_k above 0."""
+    low, high = interval_bounds(net[:-1], (x - eps).clamp(0, 1), (x + eps).clamp(0, 1))  # (200, features)
+    centre, radius = (low + high)[:, :, None] / 2, (high - low)[:, :, None] / 2
+    towards = net[-1].weight[y][:, None] - net[-1].weight  # (200, 10, features)
+    least = (towards @ centre - towards.abs() @ radius).squeeze(2) + net[-1].bias[y][:, None] - net[-1].bias
+    return (least.scatter(1, y[:, None], torch.inf) > 0).all(1)
 
+
+# %% [markdown]
+# Take the standard network, and one that was **trained for its bounds**: half of its loss is the cross-entropy of the
+# *worst logits that the bounds allow*, with an ε that grows during training.
 
 # %%
-widths = {name: [width(net, eps) for eps in radii]
-          for name, net in (("standard", standard), ("trained for bounds", by_bounds))}  # fmt: skip
+by_bounds = zoo.load("digits-cnn-ibp", device=device)
+radii = [0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2]
+yours = {
+    "trained for bounds: differences": [by_differences(by_bounds, eps).float().mean().item() for eps in radii],
+    "trained for bounds: logits": [by_logits(by_bounds, eps).float().mean().item() for eps in radii],
+    "standard: differences": [by_differences(standard, eps).float().mean().item() for eps in radii],
+}
 figures.curves(
-    radii, widths, xlabel="L∞ ε", ylabel="width of the bounds ÷ lead", log="y",
-    caption="Width of the bounds on a logit, in units of the right logit's lead. Above 1 they prove little.",
+    radii, yours, xlabel="L∞ ε", ylabel="share of 200 digits that is proved", percent=True, ylim=(-0.02, 1.02),
+    caption="What your bounds prove, by bounds on each logit and by bounds on differences.",
 )  # fmt: skip
 
 # %%
-claim("At ε = 0.05 the standard network's bounds are more than 5 leads wide, the other's less than 1",
-      widths["standard"][2] > 5 and widths["trained for bounds"][2] < 1,
-      f"{widths['standard'][2]:.1f}, {widths['trained for bounds'][2]:.2f}")  # fmt: skip
+claim("At ε = 0.1 the differences prove at least 15 points more than the logits",
+      yours["trained for bounds: differences"][4] > yours["trained for bounds: logits"][4] + 0.15)  # fmt: skip
+claim("They are what the library's `robustness.certified` proves (within half a point)",
+      max(abs(a - b) for a, b in zip(proved(by_bounds, x, y, radii), yours["trained for bounds: differences"],
+                                     strict=True)) < 0.006)  # fmt: skip
+claim("Of the standard network they prove less than 2 % at ε = 0.05, of the other more than 80 %",
+      yours["standard: differences"][3] < 0.02 and yours["trained for bounds: differences"][3] > 0.8)  # fmt: skip
 
 # %% [markdown]
 # A box around a box around a box: each layer forgets how its inputs hang together, and the bounds swell. Training
-# for them keeps them tight. The library's `robustness.certified` gains a little more by comparing logits *inside* the
-# last layer.
+# for them keeps them tight.
 #
 # ### The headline figure
 #
-# Five networks attacked, one of them also proved. Guess first: which stands best at ε = 0.15?
+# Five networks attacked, and all five proved as far as it goes; one proof gets anywhere. Guess first: which network
+# stands best at ε = 0.15? And then: at which ε does the figure **settle** who is most robust?
 
 # %%
 nets = {
@@ -326,34 +337,76 @@ at = {name: values[3] for name, values in stands.items()}  # ε = 0.15
 claim("At ε = 0.15 ordinary training leaves less than 25 %, every other more than 45 %",
       at["standard"] < 0.25 and min(value for name, value in at.items() if name != "standard") > 0.45,
       ", ".join(f"{name} {value:.1%}" for name, value in at.items()))  # fmt: skip
-claim("PGD and TRADES leave at least as much as fast training (within 5 points)",
-      min(at["PGD"], at["TRADES"]) > at["fast"] - 0.05)  # fmt: skip
+claim("TRADES leaves at least 5 points more than fast training, PGD at least as much (within 3 points)",
+      at["TRADES"] > at["fast"] + 0.05 and at["PGD"] > at["fast"] - 0.03)  # fmt: skip
 claim("More than 60 % is proved of the network trained for bounds, and the attack finds at most 12 points more",
       0.6 < proofs["bounds"][3] <= at["bounds"] < proofs["bounds"][3] + 0.12,
       f"proved {proofs['bounds'][3]:.1%}, attacked {at['bounds']:.1%}")  # fmt: skip
 claim("Of every other network less than 5 % is proved, already at ε = 0.05",
       max(proofs[name][1] for name in nets if name != "bounds") < 0.05)  # fmt: skip
-claim("That proof is at least as high as what the attack leaves of any other, within 10 points",
-      proofs["bounds"][3] > max(at[name] for name in ("fast", "PGD", "TRADES")) - 0.1)  # fmt: skip
 claim("No proof exceeds what an attack leaves",
       all(low <= high for name in nets for low, high in zip(proofs[name], stands[name], strict=True)))  # fmt: skip
 
 # %% [markdown]
-# What surprised us: the *proof* for the last network is about as high as the *attacks* leave the others. Is it the most
-# robust? We know only what is proved. The truth about the others lies between their lines and 0: a proof that fails is
-# not an attack.
+# Where does the figure settle who is most robust? Where a *proof* lies above what the *attacks* leave of every other:
+# a truth that is at least 79 % beats one that is at most 73 %. Elsewhere the ranges overlap, and nobody knows.
+
+# %%
+for i, eps in enumerate(budgets[1:], 1):
+    best = max((name for name in nets if name != "bounds"), key=lambda name: stands[name][i])
+    verdict = "settled" if proofs["bounds"][i] > stands[best][i] else "open"
+    print(f"ε = {eps:g}: proved {proofs['bounds'][i]:.1%}, at most {stands[best][i]:.1%} of {best}: {verdict}")
+claim("At ε = 0.15 the proof is above what the attack leaves of standard, fast and PGD",
+      proofs["bounds"][3] > max(at[name] for name in ("standard", "fast", "PGD")))  # fmt: skip
+claim("It is above TRADES, or at most 5 points below", proofs["bounds"][3] > at["TRADES"] - 0.05)
+claim("At ε = 0.2 nothing is settled", proofs["bounds"][4] < max(stands["PGD"][4], stands["TRADES"][4]))
+
+# %% [markdown]
+# That a proof can beat attacks surprised us. But it ranks these five *networks*, not the methods: trained again from other
+# seeds, TRADES is sometimes a little above the proof.
 #
 # Two doubts. The network trained for bounds had a hundred epochs, PGD's and TRADES' thirty, for about as much computing.
 # And these are eight by eight *digits*: on photographs interval training is far from such figures.
 
 # %% [markdown]
-# ### What does it cost in accuracy?
+# ### What does it cost?
+#
+# A batch of ordinary training takes one gradient, fast two, PGD eight, TRADES nine. And in seconds, for how much?
+
+
+# %%
+def seconds(loss):
+    """One pass over 640 digits, the faster of two."""
+    taken, net = [], models.initialise(models.cnn(), runtime.generator(0)).to(device)
+    for _ in range(2):
+        begin = time.perf_counter()
+        training.fit(net, digits.x_train[:640], digits.y_train[:640], loss=loss, epochs=1, progress=False)
+        taken.append(time.perf_counter() - begin)
+    return min(taken)
+
+
+losses = {
+    "standard": training.cross_entropy,
+    "fast": robustness.fast(0.15),
+    "PGD": robustness.adversarial(0.15, steps=7),
+    "TRADES": robustness.trades(0.15, steps=7),
+}
+figures.bars(
+    {f"{name}: {at[name]:.0%} left": seconds(loss) for name, loss in losses.items()}, horizontal=True,
+    ylabel="seconds for 640 digits",
+    caption="What a pass over 640 digits costs on this machine, and what the attack leaves at ε = 0.15.",
+)  # fmt: skip
+gain = {name: at[name] - at["standard"] for name in losses}
+claim("Fast training buys more than half of what TRADES buys", gain["fast"] > gain["TRADES"] / 2,
+      ", ".join(f"{name} +{100 * points:.0f} points" for name, points in gain.items()))  # fmt: skip
+
+# %% [markdown]
+# So the second gradient of a batch buys most, and the other seven the rest. (Fast trained for 15 epochs, the others for 30.)
+#
+# And in clean accuracy? On the digits hardly anything.
 
 # %%
 clean = {name: training.accuracy(net, digits.x_test, digits.y_test) for name, net in nets.items()}
-figures.bars(
-    clean, ylabel="accuracy on 360 clean digits", percent=True, caption="On the digits robustness is almost free."
-)
 claim("On the digits no defence costs more than 5 points of clean accuracy",
       min(clean.values()) > clean["standard"] - 0.05,
       ", ".join(f"{name} {value:.1%}" for name, value in clean.items()))  # fmt: skip
@@ -365,24 +418,21 @@ claim("On the digits no defence costs more than 5 points of clean accuracy",
 signs = data.load("signs").to(device)
 photos, labels = signs.x_test[:100], signs.y_test[:100]
 sign_nets = {name: zoo.load(f"signs-cnn{end}", device=device) for name, end in (("standard", ""), ("PGD", "-pgd"))}
-sizes = [0, 2, 4, 8, 12]  # of 255
-signs_left = {
-    name: [training.accuracy(net, evasion.pgd(net, photos, labels, eps=e / 255, steps=10), labels) for e in sizes]
-    for name, net in sign_nets.items()
-}
+sizes = [0, 4, 8, 12]  # of 255
+signs_left = {name: attacked(net, photos, labels, [e / 255 for e in sizes]) for name, net in sign_nets.items()}
 figures.curves(
-    sizes, signs_left, xlabel="L∞ ε (of 255)", ylabel="accuracy under PGD, 100 signs", percent=True, ylim=(-0.02, 1.02),
+    sizes, signs_left, xlabel="L∞ ε (of 255)", ylabel="share of 100 signs", percent=True, ylim=(-0.02, 1.02),
     marks={"trained for": 8}, caption="Road signs, attacked: the standard network and the one trained with PGD.",
 )  # fmt: skip
 
 # %%
 signs_clean = {name: training.accuracy(net, signs.x_test, signs.y_test) for name, net in sign_nets.items()}
-claim("On the signs PGD training costs more than 2 points of clean accuracy",
-      signs_clean["PGD"] < signs_clean["standard"] - 0.02,
+claim("On the signs PGD training costs more than 1 point of clean accuracy",
+      signs_clean["PGD"] < signs_clean["standard"] - 0.01,
       f"{signs_clean['standard']:.1%} → {signs_clean['PGD']:.1%}")  # fmt: skip
-claim("At 8/255 it leaves more than 40 %, the standard network less than 25 %",
-      signs_left["PGD"][3] > 0.4 and signs_left["standard"][3] < 0.25,
-      f"{signs_left['PGD'][3]:.1%}, {signs_left['standard'][3]:.1%}")  # fmt: skip
+claim("At 8/255 it leaves more than 35 %, the standard network less than 25 %",
+      signs_left["PGD"][2] > 0.35 and signs_left["standard"][2] < 0.25,
+      f"{signs_left['PGD'][2]:.1%}, {signs_left['standard'][2]:.1%}")  # fmt: skip
 
 # %% [markdown]
 # Is it worth that? It depends on who drives past your signs: without an attacker you pay for nothing.
@@ -433,14 +483,14 @@ certify = check("04.certify", certify)
 
 # %% [markdown]
 # The zoo has a network that was trained on digits with noise of σ = 0.25. The control is the standard network under the
-# same noise, which it never saw. How far does it reach? And what happens if you take four times as much?
+# same noise, which it never saw. How far does it reach? And what if you show the same network four times as much noise?
 
 # %%
 some, truth = x[:100], y[:100]
 noise_trained = zoo.load("digits-cnn-smoothed", device=device)
 votes = {
     "σ = 0.25": certify(noise_trained, some, 0.25),
-    "σ = 1": certify(noise_trained, some, 1.0),
+    "σ = 1, same network": certify(noise_trained, some, 1.0),
     "σ = 0.25, standard": certify(standard, some, 0.25),
 }
 
@@ -451,7 +501,7 @@ def certified(classes, radii, length):
 
 
 # %%
-lengths = torch.linspace(0, 0.7, 29).tolist()
+lengths = torch.linspace(0, 0.65, 27).tolist()
 figures.curves(
     lengths, {name: [certified(*answer, length) for length in lengths] for name, answer in votes.items()},
     xlabel="L2 radius", ylabel="certified accuracy, 100 digits", percent=True, ylim=(-0.02, 1.02),
@@ -461,12 +511,16 @@ figures.curves(
 
 # %%
 reach = [certified(*votes["σ = 0.25"], length) for length in (0.0, 0.25, 0.5)]
-unprepared, drowned = certified(*votes["σ = 0.25, standard"], 0.5), certified(*votes["σ = 1"], 0.0)
+unprepared, drowned = certified(*votes["σ = 0.25, standard"], 0.5), certified(*votes["σ = 1, same network"], 0.0)
 claim("σ = 0.25: more than 90 % is certified at radius 0, more than 75 % at 0.25, more than 25 % at 0.5",
       reach[0] > 0.9 and reach[1] > 0.75 and reach[2] > 0.25, ", ".join(f"{r:.0%}" for r in reach))  # fmt: skip
 claim("Training on the noise pays: the standard network certifies at least 10 points less at 0.5",
       unprepared < reach[2] - 0.1, f"{unprepared:.0%}")  # fmt: skip
 claim("With σ = 1 less than 30 % is left, already at radius 0", drowned < 0.3, f"{drowned:.0%}")
+answers = votes["σ = 1, same network"][0]
+claim("The rest are abstentions, not wrong proofs: of those there are less than 5 %",
+      ((answers >= 0) & (answers != truth)).float().mean() < 0.05,
+      f"abstains on {(answers == -1).float().mean():.0%}")  # fmt: skip
 claim("No radius exceeds σ·Φ⁻¹(α^(1/n)) = 2.4633 σ", (votes["σ = 0.25"][1] <= 0.25 * 2.46327).all())
 
 # %% [markdown]
@@ -493,12 +547,16 @@ explore(
 
 # %%
 pushes = [0.0, 0.25, 0.5, 0.75, 1.0]
-through_noise = evasion.EOT(nn.Sequential(robustness.InputNoise(0.25), noise_trained), samples=4)
 
 
-def voted(x_adv):
+def through_noise(net):
+    """The mean over four draws of the noise, for an attack to climb."""
+    return evasion.EOT(nn.Sequential(robustness.InputNoise(0.25), net), samples=4)
+
+
+def voted(x_adv, net=noise_trained):
     """Accuracy of the smoothed classifier: the vote of 100 noisy copies."""
-    votes = robustness.noisy_votes(noise_trained, x_adv, 100, sigma=0.25, generator=runtime.generator(5))
+    votes = robustness.noisy_votes(net, x_adv, 100, sigma=0.25, generator=runtime.generator(5))
     return (votes.argmax(1) == truth).sum().item() / len(truth)
 
 
@@ -506,7 +564,7 @@ def voted(x_adv):
 climb = partial(evasion.pgd, steps=10, norm="l2", loss="margin", stop_early=False)
 against_vote = {
     "attack on the bare network": [voted(climb(noise_trained, some, truth, eps=e)) for e in pushes],
-    "attack through the noise": [voted(climb(through_noise, some, truth, eps=e)) for e in pushes],
+    "attack through the noise": [voted(climb(through_noise(noise_trained), some, truth, eps=e)) for e in pushes],
     "proved": [certified(*votes["σ = 0.25"], e) for e in pushes],
 }
 figures.curves(
@@ -521,10 +579,13 @@ claim("At length 1 either attacker leaves less than 30 %",
       max(against_vote[name][-1] for name in list(against_vote)[:2]) < 0.3)  # fmt: skip
 claim("The two attackers differ by less than 15 points everywhere",
       max(abs(a - b) for a, b in zip(*list(against_vote.values())[:2], strict=True)) < 0.15)  # fmt: skip
+on_standard = [voted(climb(at, some, truth, eps=0.5), standard) for at in (standard, through_noise(standard))]
+claim("So they do on the standard network, at length 0.5", abs(on_standard[0] - on_standard[1]) < 0.15,
+      f"{on_standard[0]:.0%}, {on_standard[1]:.0%}")  # fmt: skip
 
 # %% [markdown]
-# Knowing the noise hardly helps, which surprised us. A likely reason: this network was trained on noise, so its own
-# gradient already points where the mean does. Do not count on that elsewhere.
+# Knowing the noise hardly helps, which surprised us. Training on noise is not the reason: the standard network shows the
+# same. We have no explanation that we could prove. Do not count on it elsewhere.
 #
 # In lab 03 random noise was a *fake* defence. Here is the same noise with two differences: the answer is a vote, and the
 # claim is a theorem about it. Beyond the radius it promises nothing, and there it falls.
@@ -532,29 +593,46 @@ claim("The two attackers differ by less than 15 points everywhere",
 # %% [markdown]
 # ### The trained networks, outside what they were trained for
 #
-# They met L∞ changes of 0.15, found by seven steps of PGD. Send larger ones, and changes of another shape: in L2.
+# They met L∞ changes of 0.15, found by seven steps of PGD. Send larger ones, and changes of another shape: in L2. How long
+# is a change that they know? Each of 64 pixels moves by at most 0.15, so at most 0.15 · √64 = 1.2 in L2.
 
 # %%
-larger = {name: training.accuracy(net, evasion.pgd(net, x, y, eps=0.3, steps=10), y) for name, net in nets.items()}
-in_l2 = {name: [training.accuracy(net, evasion.pgd(net, x, y, eps=e, steps=10, norm="l2"), y) for e in pushes]
-         for name, net in nets.items()}  # fmt: skip
+pgd_net, climb_all = nets["PGD"], partial(evasion.pgd, steps=10, stop_early=False)
+known = climb_all(pgd_net, x, y, eps=0.15) - x
+foreign = climb_all(pgd_net, x, y, eps=1.0, norm="l2") - x
+claim("What PGD does with L∞ 0.15 is 0.85 to 1.1 long in L2, so length 1 is not larger",
+      0.85 < known.flatten(1).norm(dim=1).mean() < 1.1, f"{known.flatten(1).norm(dim=1).mean():.2f}")  # fmt: skip
+claim("But L2 1 puts more into fewer pixels: the largest moves by more than 0.3 on average",
+      foreign.flatten(1).abs().amax(1).mean() > 0.3, f"{foreign.flatten(1).abs().amax(1).mean():.2f}")  # fmt: skip
+
+# %%
+larger = {name: attacked(net, x, y, [0.3])[0] for name, net in nets.items()}
+in_l2 = {name: attacked(net, x, y, pushes, norm="l2") for name, net in nets.items()}
+pgd_alone = [training.accuracy(nets["TRADES"], evasion.pgd(nets["TRADES"], x, y, eps=e, steps=10, norm="l2"), y)
+             for e in pushes]  # fmt: skip
 figures.curves(
-    pushes, in_l2, xlabel="L2 length of the change", ylabel="accuracy under PGD in L2", percent=True, ylim=(-0.02, 1.02),
-    caption="Networks that were trained for L∞, attacked in L2.",
+    pushes, in_l2 | {"TRADES, PGD alone": pgd_alone}, xlabel="L2 length of the change", ylabel="share of 200 digits",
+    percent=True, ylim=(-0.02, 1.02),
+    caption="Networks that were trained for L∞, attacked in L2 as in the headline figure; one also by PGD alone.",
 )  # fmt: skip
 
 # %%
-claim("At twice the ε of their training, L∞ 0.3, no network keeps more than 30 %", max(larger.values()) < 0.3,
+claim("At twice the ε of their training, L∞ 0.3, no network keeps more than 20 %", max(larger.values()) < 0.2,
       ", ".join(f"{name} {value:.0%}" for name, value in larger.items()))  # fmt: skip
 defended = [name for name in nets if name != "standard"]
-claim("In L2 they gain too: at length 0.5 each keeps at least 10 points more than the standard network",
-      min(in_l2[name][2] for name in defended) > in_l2["standard"][2] + 0.1)  # fmt: skip
-claim("But at length 1 no network keeps more than 40 %", max(in_l2[name][4] for name in nets) < 0.4)
+claim("In L2 they gain too: at length 0.5 each keeps at least 5 points more than the standard network",
+      min(in_l2[name][2] for name in defended) > in_l2["standard"][2] + 0.05)  # fmt: skip
+claim("But at length 1 no network keeps more than 30 %", max(in_l2[name][4] for name in nets) < 0.3)
+claim("At length 0.75 PGD alone flatters TRADES by at least 5 points", pgd_alone[3] > in_l2["TRADES"][3] + 0.05,
+      f"PGD {pgd_alone[3]:.1%}, with targeted Auto-PGD {in_l2['TRADES'][3]:.1%}")  # fmt: skip
+
+# %% [markdown]
+# With PGD alone, as we first drew this figure, TRADES seemed the best of all in L2. It was the attack that was weak.
 
 # %%
 guarantee(
     holds="Interval bounds: no x′ within L∞ ε of a proved digit is misread, up to rounding. Smoothing: no change of L2 "
-    "length below R turns the *vote*, except with probability α in the draw that proved it.",
+    "length below R turns the **vote**, except with probability α in the draw that proved it.",
     does_not="Adversarial training proves nothing. No certificate speaks about other norms, larger ε, rotations, or inputs "
     "that were wrong from the start.",
     adapts="The attacker leaves the ball: a larger ε, another norm, another kind of change.",
@@ -566,31 +644,34 @@ guarantee(
 # ### Spot the broken experiment
 #
 # A colleague standardises the digits first, as one does: subtract the mean, divide by the standard deviation. Then they
-# certify, with your own function. At radius 1 they prove more than you did at 0.5! **One** control refutes them. Which?
+# certify, with your own function. At radius 1 they prove more than you did at 0.5! **One** control refutes them: a change
+# of length 1 *in pixels*. Which?
 
 # %%
 mean, std = digits.x_train.mean(), digits.x_train.std()
-on_standardised = nn.Sequential(models.Normalize([-mean / std], [1 / std]), noise_trained).to(
-    device
-)  # z → std·z + mean
+back_to_pixels = models.Normalize([-mean / std], [1 / std]).to(device)  # z → std·z + mean
+on_standardised = nn.Sequential(back_to_pixels, noise_trained)
 their_classes, their_radii = certify(on_standardised, (some - mean) / std, sigma=0.25 / std.item())
 theirs = certified(their_classes, their_radii, 1.0)
 print(f"they prove {theirs:.0%} at radius 1; you proved {reach[2]:.0%} at radius 0.5")
 
 # %% tags=["student-only"]
-# Your control here: what can never be below a proof at radius 1?
+# Your control here: what can never be below a proof at radius 1, in pixels?
 
 # %% tags=["solution-only"]
 refuted = voted(climb(noise_trained, some, truth, eps=1.0))
 claim("An attack of length 1 leaves fewer digits than they 'proved'", refuted < theirs, f"{refuted:.0%} < {theirs:.0%}")
-claim("In pixels their radius 1 is one of less than 0.4", std < 0.4, f"{std:.3f}")
+same = certified(*votes["σ = 0.25"], std.item())
+claim("In pixels their radius 1 is one of less than 0.4, and there you prove as much (within 3 points)",
+      std < 0.4 and abs(same - theirs) < 0.03, f"{std:.3f}, {same:.0%}")  # fmt: skip
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Attack the digits with changes of length 1 and let the smoothed classifier vote. Far fewer stand than they "proved", and
-# what an attack leaves can never be below a proof. Their radius counts standard deviations of a pixel: 1 of theirs is 0.38
-# in the units of the digits. The theorem holds in the space where the noise is added, so keep normalisation inside the model.
+# Attack the digits with changes of length 1 in pixels and let the smoothed classifier vote. Far fewer stand than they
+# "proved", and what an attack leaves can never be below a proof. Their radius counts standard deviations of a pixel: 1 of
+# theirs is 0.38 of the digits', where your own curve is as high. The theorem holds in the space where the noise is added, so
+# keep normalisation inside the model.
 #
 # </details>
 
