@@ -79,7 +79,7 @@ def planted(model: nn.Module) -> dict[str, Fake]:
     fakes = {
         "scaled logits": Fake(nn.Sequential(model, ScaleLogits()), model),
         "quantised input": Fake(nn.Sequential(Quantise(), model), nn.Sequential(BPDA(Quantise()), model)),
-        "input noise": Fake(noisy, EOT(noisy)),
+        "input noise": Fake(noisy, EOT(noisy, samples=8)),
         "shattered gradient": Fake(nn.Sequential(Shatter(), model), nn.Sequential(BPDA(Shatter()), model)),
     }
     for fake in fakes.values():
