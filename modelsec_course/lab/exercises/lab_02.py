@@ -67,7 +67,7 @@ def _nes_unbiased(estimate):
         spread = ((exact.square().sum(1, keepdim=True) + exact.square()) / pairs).sqrt()  # of the mean, in closed form
         gap = ((got.mean(0) - exact) / spread).abs().max().item()
         share = ((got.mean(0) * exact).sum() / exact.square().sum()).item()
-        say = f"with sigma = {sigma}, the mean of 30 estimates is {share:.2f} times the slope along the slope"
+        say = f"with sigma = {sigma}, the mean of 30 estimates is {share:.2f} times the slope"
         expect(gap < 5, f"{say}, and {gap:.0f} standard errors off")
 
 

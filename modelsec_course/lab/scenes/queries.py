@@ -40,7 +40,7 @@ def spend_queries(
             _curve(axes[0], fell.numpy(), budget, most)
             caught = bool(down[digit])
             shown = x_adv if caught else x
-            words = f"{int(fell[digit])} queries: says {int(said[digit])}" if caught else f"still says {true}"
+            words = f"{int(fell[digit])} queries: says {int(said[digit])}" if caught else "not fallen (clean shown)"
             for ax, picture, title in ((axes[1], x, f"clean: a {true}"), (axes[2], shown, words)):
                 ax.imshow(picture[digit, 0].cpu().numpy(), vmin=0, vmax=1)
                 ax.set_title(title, fontsize=10, color=VERMILION if caught and ax is axes[2] else BLACK)
@@ -49,7 +49,7 @@ def spend_queries(
         far = f", half of them by changes shorter than {length[down].median():.2f} (L2)" if down.any() else ""
         share = f"{100 * down.float().mean():.0f} % of {len(y)} digits fooled"
         fate = f"falls at query {int(fell[digit])}" if caught else "still stands"
-        return fig, f"{attack}, ε = {eps:.2f}, {budget} queries: **{share}**{far}. This {true} {fate}."
+        return fig, f"{attack}, ε = {eps:.2f}, {budget} queries: **{share}**{far}. Digit {digit}, a {true}, {fate}."
 
     return draw
 
