@@ -392,7 +392,7 @@ losses = {
     "TRADES": robustness.trades(0.15, steps=7),
 }
 figures.bars(
-    {f"{name}: {at[name]:.0%} left": seconds(loss) for name, loss in losses.items()}, horizontal=True,
+    {f"{name}: {100 * at[name]:.1f} % left": seconds(loss) for name, loss in losses.items()}, horizontal=True,
     ylabel="seconds for 640 digits",
     caption="What a pass over 640 digits costs on this machine, and what the attack leaves at ε = 0.15.",
 )  # fmt: skip
@@ -501,7 +501,7 @@ def certified(classes, radii, length):
 
 
 # %%
-lengths = torch.linspace(0, 0.65, 27).tolist()
+lengths = torch.linspace(0, 0.6, 25).tolist()
 figures.curves(
     lengths, {name: [certified(*answer, length) for length in lengths] for name, answer in votes.items()},
     xlabel="L2 radius", ylabel="certified accuracy, 100 digits", percent=True, ylim=(-0.02, 1.02),
