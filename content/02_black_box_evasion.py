@@ -450,7 +450,7 @@ on_grey = lambda u: linear(2 * (u - 0.25))  # noqa: E731
 logits, weight = linear(x).detach(), 2 * linear[-1].weight.detach()
 gap, slope = logits.gather(1, y[:, None]) - logits, (weight[y][:, None] - weight).norm(dim=2)
 closed_form = torch.where(slope > 0, gap / slope.clamp_min(1e-9), torch.inf).amin(1)  # |f| / ‖w‖, to the nearest class
-some = (closed_form > 0).nonzero().flatten()[:32]  # those that the linear model reads correctly
+some = (closed_form > 0).nonzero().flatten()[:24]  # those that the linear model reads correctly
 found = evasion.fast_minimum_norm(model, x[some], y[some])
 problems = {
     "linear model ÷ closed form": (on_grey, grey(x[some]), grey(digits.x_train), closed_form[some]),
@@ -473,7 +473,7 @@ ratios = {name: hopped(*problem) for name, problem in problems.items()}
 ratios["linear, starts and halving only"] = hopped(*problems["linear model ÷ closed form"], attack=no_hops)
 figures.curves(
     asked, ratios, xlabel="queries for each digit (labels only)", ylabel="distance ÷ the smallest known", log="x",
-    caption="Medians over 32 digits. 1 is the best there is (linear), or the best that gradients find (network).",
+    caption="Medians over 24 digits. 1 is the best there is (linear), or the best that gradients find (network).",
 )  # fmt: skip
 claim("On the linear model 2,000 labels come within 10 % of the closed form",
       1 <= ratios["linear model ÷ closed form"][-1] < 1.1, f"{ratios['linear model ÷ closed form'][-1]:.2f} times")  # fmt: skip
@@ -552,9 +552,9 @@ claim("Without a guard Square fools more than 60 % within 300 queries, through i
 
 # %%
 def turned_away(threshold):
-    """The share of 40 honest clients with new digits whom a shared memory bans: nine others have asked before them."""
+    """The share of 30 honest clients with new digits whom a shared memory bans: nine others have asked before them."""
     banned, draw = 0, runtime.generator(9)
-    for stream in honest(digits.x_test, 40, 10):
+    for stream in honest(digits.x_test, 30, 10):
         guard = Guard(model, threshold=threshold, shared=True)
         order = torch.randperm(len(digits.x_train), generator=draw)[:900].to(device)  # no digit twice
         others = digits.x_train[order].split(100)
@@ -562,7 +562,7 @@ def turned_away(threshold):
             with suppress(Refused):
                 guard(asks, client)
         banned += len(others) in guard.banned
-    return banned / 40
+    return banned / 30
 
 
 draw = runtime.generator(11)

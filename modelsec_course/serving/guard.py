@@ -86,7 +86,8 @@ class Guard:
         """Set and return the threshold at which this share of benign clients would be banned.
 
         streams: (clients, queries, ...) what each of them asks, in order. A longer stream has closer neighbours, so
-        let these be as long as the longest that you want to let through.
+        let these be as long as the longest that you want to let through; for a shared memory, as long as `window`, from
+        everybody.
         """
         validation.number("false_positives", false_positives, low=0.0, high=1.0)
         validation.tensor("streams", streams)

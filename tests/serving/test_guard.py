@@ -1,5 +1,6 @@
 """The guard counts exactly, forgets nothing that it should remember, and lets benign clients through."""
 
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -102,6 +103,20 @@ def test_the_threshold_bans_the_share_of_benign_clients_that_was_asked_for():
                 except Refused:
                     banned += 1
             assert banned / 400 == pytest.approx(share, abs=slack)
+
+
+def test_a_shared_memory_needs_a_threshold_set_on_everybodys_queries():
+    generator, banned = runtime.generator(0), {}
+    for name, shape in (("own", (100, 50, 4)), ("everybody's", (30, 500, 4))):
+        threshold = Guard(double).calibrate(torch.rand(shape, generator=generator), 0.01)
+        guards = [Guard(double, threshold=threshold, shared=True) for _ in range(10)]
+        for guard in guards:
+            for client in range(10):
+                with suppress(Refused):
+                    guard(torch.rand(50, 4, generator=generator), client)
+        banned[name] = sum(len(guard.banned) for guard in guards) / 100
+    assert banned["own"] > 0.5
+    assert banned["everybody's"] < 0.05
 
 
 def test_an_attack_on_one_digit_is_stopped_and_clients_with_many_digits_are_not():
