@@ -579,7 +579,7 @@ claim("At length 1 either attacker leaves less than 30 %",
       max(against_vote[name][-1] for name in list(against_vote)[:2]) < 0.3)  # fmt: skip
 claim("The two attackers differ by less than 15 points everywhere",
       max(abs(a - b) for a, b in zip(*list(against_vote.values())[:2], strict=True)) < 0.15)  # fmt: skip
-on_standard = [voted(climb(at, some, truth, eps=0.5), standard) for at in (standard, through_noise(standard))]
+on_standard = [voted(climb(net, some, truth, eps=0.5), standard) for net in (standard, through_noise(standard))]
 claim("So they do on the standard network at length 0.5", abs(on_standard[0] - on_standard[1]) < 0.15,
       f"{on_standard[0]:.0%}, {on_standard[1]:.0%}")  # fmt: skip
 
