@@ -119,7 +119,7 @@ claim("The cosine is within 0.06 of the formula, for 5, 25 and 100 directions",
 
 # %% [markdown]
 # Poor, but PGD only needs a direction that climbs. The next cell is PGD along your estimate, with **momentum**: each step
-# remembers the slopes before it, which averages their noise away. It keeps count of every query in `spent`.
+# remembers the slopes before it, to average their noise. It keeps count of every query in `spent`.
 
 
 # %%
@@ -220,9 +220,9 @@ def transfer_rate(attack, surrogate, model, x, y):
 transfer_rate = check("02.transfer_rate", transfer_rate)
 
 # %% [markdown]
-# The attacker's digits are public, and so is the recipe: two surrogates have the victim's architecture and its whole training
-# set, and only start from other weights. A **stranger** is another network, trained on every second digit.
-# Guess: does a picture that *just* fools the surrogate transfer as well as one from a full climb?
+# Two surrogates share the victim's architecture and its whole training set, and only start from other weights. A **stranger**
+# is another network, trained on every second digit. Guess: does a picture that *just* fools the surrogate transfer as well
+# as one from a full climb?
 
 # %%
 surrogates = [models.initialise(models.cnn(), runtime.generator(k)).to(device) for k in (21, 22)]
@@ -324,10 +324,9 @@ claim("PGD with 100 steps and five starts fools as many as Square, to within 3 p
 
 # %% [markdown]
 # Secrecy cost the attacker some hundred queries, or one picture of a model trained on data like the victim's. Two surprises.
-# Random guesses are no harmless control: given a thousand tries at ε = 0.15, more than a quarter of the digits fall to luck.
-# And Square, blind, keeps up with PGD. An attack with the gradient should never lose, so PGD with its usual 40 steps is
-# **too weak** here. The last claim climbs longer and more often. Lab 03 makes such a tie a warning
-# sign. Now choose the attack, ε and the budget yourself.
+# Random guesses are no harmless control: given a thousand tries, more than a quarter of the digits fall to luck. And Square,
+# blind, keeps up with PGD. An attack with the gradient should never lose, so PGD with its usual 40 steps is **too weak**
+# here (the last claim climbs longer). Lab 03 makes such a tie a warning sign. Now choose the attack, ε and the budget yourself.
 
 # %%
 explore(
@@ -345,7 +344,7 @@ explore(
 # Suppose the service hides its scores and gives the label only. Start from *any* picture that is read as another class. On
 # the way from x to it lies a boundary point, found by halving. There, ask around: where the wrong class lies, the votes say.
 # Hop that way, come back to the boundary, now nearer to x, and look around again. From here on **near** means L2, the length
-# $\lVert x' - x \rVert_2$ of the whole change. No ε bounds a pixel any more.
+# $\lVert x' - x \rVert_2$ of the whole change: no ε bounds a pixel.
 
 
 # %%
@@ -483,8 +482,7 @@ claim("On the network they come within 20 % of what gradients find",
       ratios["network ÷ gradient attack"][-1] < 1.2, f"{ratios['network ÷ gradient attack'][-1]:.2f} times")  # fmt: skip
 
 # %% [markdown]
-# Labels alone, and in L2 hardly farther than with gradients. (Section 2 counted something else: who falls within ε in every
-# pixel.) Hiding scores made this attack dearer, not weaker.
+# Labels alone, and in L2 hardly farther than with gradients. (Section 2 counted something else: who falls within ε.)
 #
 # ## 4 · A defence, attacked again
 #
@@ -539,8 +537,8 @@ claim("Without a guard Square fools more than 60 % within 300 queries, through i
       f"{success['Square, no guard']:.0%} → {success['Square, guard']:.0%}")  # fmt: skip
 
 # %% [markdown]
-# It works, against attackers who do not know of it. (What still falls does so within ten queries: until then the guard has
-# no ten neighbours to look at.) What would you do, if you did know? Three ideas:
+# It works, against attackers who do not know of it. (What still falls does so within ten queries, before there are ten
+# neighbours to look at.) What would you do, if you did know? Three ideas:
 #
 # 1. **Many accounts.** Banned? Open another. The service remembers each client by itself.
 # 2. **Look farther away.** NES with σ = 0.4 and 98 samples asks about points so far apart that none resembles another.
@@ -622,13 +620,13 @@ claim("Transfer fools more than 40 %, with at most three queries for each digit"
       success["transfer, shared memory"] > 0.4 and max(asked_once.answered.values()) <= 3)  # fmt: skip
 
 # %% [markdown]
-# The guard stops the attack it was made for, and each attacker who knows it walks around. It is worth having, for it
-# makes attacks dear and visible. But nothing about the *model* has changed: the adversarial pictures are still there.
+# The guard stops the attack it was made for, and makes others dear and visible. But who knows it walks around it, and the
+# *model* is what it was: the adversarial pictures are still there.
 
 # %%
 guarantee(
     holds="Nobody gets more than `budget` answers from one account, exactly. About 1 % of honest clients like those of "
-    "the calibration are banned, as long as the memory holds as much as it did there.",
+    "the calibration are banned, if the memory holds no more than it did there and clients do not share pictures.",
     does_not="The model is as easy to fool as before. Hiding weights or scores is not a defence.",
     adapts="More accounts, queries that lie far apart, or a surrogate and a query or two.",
     cost=f"A memory of everybody's queries, which is private data. Honest clients are banned: here "
@@ -676,10 +674,8 @@ claim("HopSkipJump with 300 labels fools every digit, but less than a quarter of
 # <details><summary>Answer</summary>
 #
 # A one-hot answer is flat: the slope that NES estimates is 0 unless a probe crosses the boundary, and with σ = 0.05 hardly one
-# does. That says something about **σ**, not about the service. Random signs already do better than their attack, NES with a
-# larger σ far better, and transfer best of all. HopSkipJump fools every digit, but it shortens the L2 length and few of its
-# pictures lie within ε in every pixel. A defence that breaks the attack's **tool** only asks for another tool. Lab 03 has
-# more of these.
+# does. That says something about **σ**, not about the service: random signs, a larger σ and transfer all do better.
+# HopSkipJump does not fit here. It shortens the L2 length, and few of its pictures lie within ε in every pixel.
 #
 # </details>
 
