@@ -34,7 +34,7 @@ LAB = Lab(
         "measure what transfers without counting what was wrong before",
         "build a defence that watches queries, and attack it again",
     ),
-    seconds=35,
+    seconds=40,
 )
 
 # ---------------------------------------------------------------------------------------------------- 02.nes_gradient
