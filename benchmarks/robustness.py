@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from benchmarks import harness, peers, victims
 from benchmarks.contests import beside_peers
 from modelsec_course import data, models, robustness, runtime, training, zoo
-from modelsec_course.evasion import EOT, apgd, ensemble, hop_skip_jump, pgd, square_attack
+from modelsec_course.evasion import apgd, ensemble, hop_skip_jump, square_attack
 
 EPS, EPS_L2, EPS_DIGITS, SIGMA = victims.EPS, 1.0, 0.15, 0.1
 ABOUT = """Pictures (n, 3, 32, 32) as in the suite `evasion`, and scikit-learn's digits (n, 1, 8, 8) for the ensemble.
@@ -73,10 +73,8 @@ def _ensembles(device: torch.device, quick: bool) -> Iterator[harness.Contest]:
 def _worst(model: nn.Module, x: Tensor, y: Tensor, *, adaptive: nn.Module | None, options: dict) -> Tensor:
     attacks = dict(ensemble(**options))
     if adaptive is not None:  # whoever knows the defence begins with it
-        knowing = partial(apgd, eps=options["eps"], steps=options["steps"], loss="dlr-targeted")
-        if isinstance(adaptive, EOT):  # a first success may be luck
-            knowing = partial(pgd, eps=options["eps"], steps=options["steps"], stop_early=False)
-        attacks = {"adaptive": lambda _, x, y: knowing(adaptive, x, y)} | attacks
+        attack = robustness.knowing(adaptive, eps=options["eps"], steps=options["steps"])
+        attacks = {"adaptive": attack} | attacks
     return robustness.worst_case(model, x, y, attacks, eps=options["eps"]).x_adv
 
 

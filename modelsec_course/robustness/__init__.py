@@ -3,7 +3,7 @@
 from modelsec_course.robustness.abstention import risk_coverage, selective_predict, threshold_for
 from modelsec_course.robustness.bounds import CertifiedLoss, certified, interval_bounds
 from modelsec_course.robustness.evaluation import Evaluation, red_flags, worst_case
-from modelsec_course.robustness.fakes import InputNoise, Quantise, ScaleLogits, Shatter, planted
+from modelsec_course.robustness.fakes import InputNoise, Quantise, ScaleLogits, Shatter, knowing, planted
 from modelsec_course.robustness.flags import Flag
 from modelsec_course.robustness.intervals import clopper_pearson
 from modelsec_course.robustness.smoothing import ABSTAIN, certified_radius, certify, noisy_votes, predict
@@ -11,6 +11,7 @@ from modelsec_course.robustness.training import adversarial, fast, noisy, trades
 
 __all__ = [
     "ABSTAIN", "CertifiedLoss", "Evaluation", "Flag", "InputNoise", "Quantise", "ScaleLogits", "Shatter", "adversarial",
-    "certified", "certified_radius", "certify", "clopper_pearson", "fast", "interval_bounds", "noisy", "noisy_votes",
-    "planted", "predict", "red_flags", "risk_coverage", "selective_predict", "threshold_for", "trades", "worst_case",
+    "certified", "certified_radius", "certify", "clopper_pearson", "fast", "interval_bounds", "knowing", "noisy",
+    "noisy_votes", "planted", "predict", "red_flags", "risk_coverage", "selective_predict", "threshold_for", "trades",
+    "worst_case",
 ]  # fmt: skip

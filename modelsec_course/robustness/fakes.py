@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from modelsec_course import runtime, validation
-from modelsec_course.evasion.adaptive import BPDA, EOT
+from modelsec_course.evasion import BPDA, EOT, apgd, pgd
 
-__all__ = ["Fake", "InputNoise", "Quantise", "ScaleLogits", "Shatter", "planted"]
+__all__ = ["Fake", "InputNoise", "Quantise", "ScaleLogits", "Shatter", "knowing", "planted"]
 
 
 class ScaleLogits(nn.Module):
@@ -70,6 +72,17 @@ class Fake:
 
     defended: nn.Module
     adaptive: nn.Module
+
+
+def knowing(adaptive: nn.Module, *, eps: float, steps: int = 20) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
+    """attack(model, x, y) -> x_adv within L∞ eps, by whoever knows the defence: it attacks `adaptive`, not `model`.
+
+    Towards every class in turn; where dice are averaged it does not stop at a first success, which may be luck.
+    """
+    attack = partial(apgd, eps=eps, steps=steps, loss="dlr-targeted")
+    if isinstance(adaptive, EOT):
+        attack = partial(pgd, eps=eps, steps=steps, stop_early=False)
+    return lambda _, x, y: attack(adaptive, x, y)
 
 
 def planted(model: nn.Module) -> dict[str, Fake]:

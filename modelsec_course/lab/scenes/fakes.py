@@ -12,25 +12,19 @@ from torch import Tensor, nn
 
 from modelsec_course import evasion, training
 from modelsec_course.lab.style import BLACK, BLUE, GREY, MARKERS, PALETTE, STYLE, VERMILION, show
-from modelsec_course.robustness import planted
+from modelsec_course.robustness import knowing, planted
 
 KNOWS = "who knows the defence"
 
 
 def rungs(adaptive: nn.Module, *, eps: float) -> dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]]:
-    """Attacks attack(model, x, y) -> x_adv from careless to careful; the last one attacks `adaptive` instead.
-
-    Where that rolls dice, it does not stop at a first success, which may be luck.
-    """
-    knowing = partial(evasion.apgd, eps=eps, steps=20, loss="dlr-targeted")
-    if isinstance(adaptive, evasion.EOT):
-        knowing = partial(evasion.pgd, eps=eps, steps=20, stop_early=False)
+    """Attacks attack(model, x, y) -> x_adv from careless to careful; the last one attacks `adaptive` instead."""
     return {
         "FGSM": partial(evasion.fgsm, eps=eps),
         "PGD, 20 steps": partial(evasion.pgd, eps=eps, steps=20),
         "APGD, every target": partial(evasion.apgd, eps=eps, steps=10, loss="dlr-targeted"),
         "Square, 200 queries": partial(evasion.square_attack, eps=eps, queries=200),
-        KNOWS: lambda _, x, y: knowing(adaptive, x, y),
+        KNOWS: knowing(adaptive, eps=eps),
     }
 
 
