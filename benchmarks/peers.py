@@ -47,12 +47,21 @@ def _torchattacks(
         "apgd_targeted": lambda: library.APGDT(model, norm=norm, eps=eps, steps=steps, **classes),
         "square": lambda: library.Square(model, norm=norm, eps=eps, n_queries=queries),
         "square_l2": lambda: library.Square(model, norm=norm, eps=eps, n_queries=queries),
-        "auto": lambda: library.AutoAttack(model, norm=norm, eps=eps, **classes),
+        "auto": lambda: _auto_attack(library, model, norm, eps, steps),
     }
     if attack not in makers:
         return None
     made = makers[attack]()
     return lambda: made(x, y)
+
+
+def _auto_attack(library, model, norm, eps, steps):
+    """AutoAttack with so many iterations of its three gradient attacks; None: the 10 that torchattacks takes itself."""
+    made = library.AutoAttack(model, norm=norm, eps=eps, n_classes=10)
+    for stage in made._autoattack.attacks if steps else ():
+        if hasattr(stage, "steps"):
+            stage.steps = steps
+    return made
 
 
 def _foolbox(

@@ -14,6 +14,8 @@ from modelsec_course.evasion.norms import NORMS, back_inside_, per_input
 
 __all__ = ["apgd"]
 
+SMALL = 2**20  # numbers in a batch: below it a step's price is its calls, and a larger batch costs no more
+
 
 @attack(loss=partial(validation.one_of, choices=(*LOSSES, "dlr-targeted")))
 def apgd(
@@ -37,24 +39,29 @@ def apgd(
         logits = model(x)
     standing = (~fooled(logits, y)).nonzero().flatten()
     rivals = logits.scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)[:, :-1]  # the likeliest first
-    aims = rivals.unbind(1)[:targets] if loss == "dlr-targeted" else [None]
-    for aim in [aim for aim in aims for _ in range(restarts)]:
-        if not len(standing):
-            break
-        some, labels = x[standing], y[standing]
-        extra = () if aim is None else (aim[standing],)
+    climbs = list(rivals.unbind(1)[:targets] if loss == "dlr-targeted" else [None])
+    climbs, room = [aim for aim in climbs for _ in range(restarts)], max(len(x), SMALL // x[0].numel())
+    while climbs and len(standing):
+        count = max(1, room // len(standing))
+        together, climbs = climbs[:count], climbs[count:]  # beside each other, where there is room for it
+        some, labels = (t[standing].repeat(len(together), *[1] * (t.dim() - 1)) for t in (x, y))
+        extra = () if together[0] is None else (torch.cat([aim[standing] for aim in together]),)
         score = dlr_targeted if extra else LOSSES[loss]
         start = ball.random(some, eps, generator).add_(some).clamp_(0, 1) if random_start else some.clone()
-        climbed, fallen = _climb(model, some, (labels, *extra), score, start, ball, eps, steps)
-        x_adv[standing] = climbed
-        standing = standing[~fallen]
+        climbed, fallen = _climb(model, some, (labels, *extra), score, start, ball, eps, steps, len(standing))
+        fallen = fallen.view(len(together), -1)
+        which = fallen.float().argmax(0) * len(standing) + torch.arange(len(standing), device=x.device)
+        x_adv[standing] = climbed[which]
+        standing = standing[~fallen.any(0)]
     return x_adv
 
 
-def _climb(model, x, labels, score, x_adv, ball, eps, steps, momentum=0.75, enough=0.75):
+def _climb(model, x, labels, score, x_adv, ball, eps, steps, inputs, momentum=0.75, enough=0.75):
     """One climb from `x_adv`: the first success or the best point (batch, ...), and who has fallen (batch,).
 
-    labels: (y,) or (y, target), what `score(logits, *labels)` needs.  momentum and enough: α and ρ of the paper.
+    labels: (y,) or (y, target), what `score(logits, *labels)` needs.  inputs: the batch holds so many inputs once or
+    several times over, and when one of its rows falls the others of that input stop.  momentum, enough: the paper's α
+    and ρ.
     """
     done, fallen = x_adv.clone(), torch.zeros_like(labels[0], dtype=torch.bool)
     here = torch.arange(len(x), device=x.device)  # whose rows the working batch holds
@@ -68,9 +75,10 @@ def _climb(model, x, labels, score, x_adv, ball, eps, steps, momentum=0.75, enou
         fell = fooled(logits, labels[0])
         if fell.any():
             done[here[fell]], fallen[here[fell]] = x_adv[fell], True
+            over = fallen.view(-1, inputs).any(0)[here % inputs]
             state = (here, x, x_adv, best, before, gradient, values, step, top, checked, last, rises, halved, *labels)
             here, x, x_adv, best, before, gradient, values, step, top, checked, last, rises, halved, *labels = (
-                part[~fell] for part in state
+                part[~over] for part in state
             )
             if not len(here):
                 break

