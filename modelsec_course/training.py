@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from modelsec_course import runtime, validation
 from modelsec_course.models import frozen
 
-__all__ = ["History", "accuracy", "fit"]
+__all__ = ["History", "accuracy", "fit", "squared_error"]
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
@@ -32,6 +32,11 @@ class History:
 def cross_entropy(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """The ordinary loss of a batch: a scalar."""
     return F.cross_entropy(model(x), y)
+
+
+def squared_error(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """The loss of a regressor, which predicts y (batch,) by its one output (batch, 1): a scalar."""
+    return F.mse_loss(model(x).squeeze(1), y)
 
 
 def fit(
@@ -51,12 +56,12 @@ def fit(
     """Train `model` in place with Adam and leave it in eval mode.
 
     x: (n, ...) inputs.  y: (n,) int64 labels, both on the model's device.  loss(model, x, y) -> scalar may be any
-    training objective (adversarial training passes its own).  validate=(x, y): accuracy after each epoch; with
-    `patience` epochs without a better one, training stops and the best weights return.  generator: orders the
-    batches (default: seed 0).
+    training objective (adversarial training passes its own); with `squared_error` y holds numbers to be predicted.
+    validate=(x, y): accuracy after each epoch; with `patience` epochs without a better one, training stops and the best
+    weights return.  generator: orders the batches (default: seed 0).
     """
     validation.module("model", model)
-    _checked(model, x, y)
+    _checked(model, x, y, numbers=loss is squared_error)
     validation.count("epochs", epochs)
     validation.positive("lr", lr)
     validation.count("batch_size", batch_size)
@@ -111,16 +116,18 @@ def accuracy(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, batch_size
     return float(right) / len(x)
 
 
-def _checked(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> None:
+def _checked(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, numbers: bool = False) -> None:
     validation.tensor("x", x)
     if not x.dim() or not len(x):
         raise ValueError(f"x must hold at least one input, but its shape is {tuple(x.shape)}")
     validation.fits(model, x)
-    validation.labels(y, x)
+    (validation.targets if numbers else validation.labels)(y, x)
     with frozen(model), torch.no_grad():
         logits = model(x[:1])
     if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 1:
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(f"model must return logits (batch, classes), but for one input it returned {got}")
-    if y.max() >= logits.shape[1]:
+    if numbers and logits.shape[1] != 1:
+        raise ValueError(f"model must return one number (batch, 1), but it returned {logits.shape[1]} for one input")
+    if not numbers and y.max() >= logits.shape[1]:
         raise ValueError(f"y holds the label {int(y.max())}, but the model knows only 0 to {logits.shape[1] - 1}")

@@ -108,6 +108,19 @@ def labels(y: Any, x: torch.Tensor, name: str = "y") -> None:
         raise ValueError(f"{name} holds the label {int(y.min())}, but labels start at 0")
 
 
+def targets(y: Any, x: torch.Tensor, name: str = "y") -> None:
+    """Raise unless `y` holds one finite floating-point number for each row of `x`, on the same device."""
+    tensor(name, y)
+    if y.shape != x.shape[:1]:
+        raise ValueError(f"{name} must have shape ({len(x)},), one number for each input, but it has {tuple(y.shape)}")
+    if not y.is_floating_point():
+        raise ValueError(f"{name} must hold floating-point numbers, but it holds {y.dtype}: use {name}.float()")
+    if y.device != x.device:
+        raise ValueError(f"{name} is on {y.device}, but x is on {x.device}: move one with .to(device)")
+    if not y.isfinite().all():
+        raise ValueError(f"{name} must be finite, but it holds infinity or NaN")
+
+
 def _kind(value: Any) -> str:
     return type(value).__name__
 

@@ -115,6 +115,30 @@ def test_accuracy_counts_in_eval_mode_and_puts_the_mode_back():
     assert all(parameter.requires_grad and parameter.grad is None for parameter in net.parameters())
 
 
+def test_a_regressor_finds_the_line_that_least_squares_finds():
+    x = torch.randn(40, 2, generator=runtime.generator(0))
+    y = x @ torch.tensor([1.0, -2.0]) + 0.5
+    net = models.initialise(torch.nn.Linear(2, 1), runtime.generator(1))
+    history = fit(net, x, y, epochs=200, lr=0.05, loss=training.squared_error)
+    torch.testing.assert_close(net.weight.detach(), torch.tensor([[1.0, -2.0]]), atol=1e-3, rtol=0)
+    assert history.losses[-1] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("outputs", "y", "message"),
+    [
+        (1, torch.zeros(4, dtype=torch.int64), r"y must hold floating-point numbers.*int64.*float\(\)"),
+        (1, torch.zeros(4, 1), r"y must have shape \(4,\), one number for each input.*\(4, 1\)"),
+        (1, torch.full((4,), torch.nan), r"y must be finite"),
+        (2, torch.zeros(4), r"model must return one number.*returned 2"),
+        (1, torch.zeros(4, device="meta"), r"y is on meta, but x is on cpu"),
+    ],
+)
+def test_a_regressor_needs_one_output_and_one_number_for_each_input(outputs, y, message):
+    with pytest.raises(ValueError, match=message):
+        fit(torch.nn.Linear(2, outputs), torch.zeros(4, 2), y, loss=training.squared_error)
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 1000])
 def test_accuracy_does_not_depend_on_the_batch_size(batch_size):
     x, y = blobs(20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.model_selection import train_test_split
 
 from modelsec_course.data.dataset import Dataset, register
@@ -41,8 +41,29 @@ def tumours() -> Dataset:
     )
 
 
-def _split(x: np.ndarray, y: np.ndarray, test_size: int | float) -> tuple[torch.Tensor, ...]:
-    """x_train, y_train, x_test, y_test by a stratified split that never changes."""
-    x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=test_size, random_state=0, stratify=y)
+@register("diabetes")
+def diabetes() -> Dataset:
+    """Diabetes patients: ten measurements in their own units, shape (n, 10), and a number to predict.
+
+    294 records for training, 148 for testing, with the same share of both sexes. y: how far the disease has progressed
+    after a year, 25 to 346. The column "sex" holds 1 or 2; the source does not say which is which.
+    """
+    bunch = load_diabetes(scaled=False)
+    sex = bunch.data[:, bunch.feature_names.index("sex")]
+    return Dataset(
+        "diabetes",
+        *_split(bunch.data, bunch.target.astype(np.float32), test_size=148, stratify=sex),
+        classes=(),
+        features=("age (years)", "sex", "body mass index", "blood pressure", "total cholesterol", "LDL", "HDL",
+                  "total cholesterol / HDL", "log triglycerides", "blood sugar"),
+        provenance="B. Efron, T. Hastie, I. Johnstone and R. Tibshirani, 2004, Least Angle Regression.",
+        licence="none stated by the source; distributed with scikit-learn under BSD-3-Clause",
+    )  # fmt: skip
+
+
+def _split(x: np.ndarray, y: np.ndarray, test_size: int | float, stratify=None) -> tuple[torch.Tensor, ...]:
+    """x_train, y_train, x_test, y_test by a split that never changes, stratified by y or by `stratify`."""
+    parts = train_test_split(x, y, test_size=test_size, random_state=0, stratify=y if stratify is None else stratify)
+    x_train, x_test, y_train, y_test = parts
     pairs = ((x_train, y_train), (x_test, y_test))
     return tuple(t for x, y in pairs for t in (torch.tensor(x, dtype=torch.float32), torch.tensor(y)))

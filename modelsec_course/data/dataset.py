@@ -17,8 +17,9 @@ __all__ = ["Dataset", "load", "names", "register"]
 class Dataset:
     """A train/test split with what one should know before using it.
 
-    x_train, x_test: float32 (n, ...).  y_train, y_test: int64 (n,).  classes: the label's names.
-    features: the columns' names and units, empty for pictures.  provenance, licence: where it comes from.
+    x_train, x_test: float32 (n, ...).  y_train, y_test: int64 (n,).  classes: the label's names; empty where y is a
+    number to be predicted, float32 (n,).  features: the columns' names and units, empty for pictures.
+    provenance, licence: where it comes from.
     """
 
     name: str
@@ -35,8 +36,8 @@ class Dataset:
         for part in ("train", "test"):
             x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
             validation.tensor(f"x_{part}", x)
-            validation.labels(y, x, f"y_{part}")
-            if len(y) and y.max() >= len(self.classes):
+            (validation.labels if self.classes else validation.targets)(y, x, f"y_{part}")
+            if self.classes and len(y) and y.max() >= len(self.classes):
                 raise ValueError(f"y_{part} holds the label {int(y.max())}, but classes names only {len(self.classes)}")
 
     def to(self, device: torch.device | str) -> Dataset:
@@ -47,9 +48,10 @@ class Dataset:
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.x_train.shape[1:]))
+        answer = f"{len(self.classes)} classes" if self.classes else "a number to predict"
         return (
             f"{self.name}: {len(self.x_train)} training and {len(self.x_test)} test inputs of {shape}, "
-            f"{len(self.classes)} classes.\n{self.provenance}\nLicence: {self.licence}."
+            f"{answer}.\n{self.provenance}\nLicence: {self.licence}."
         )
 
 

@@ -83,6 +83,22 @@ def test_the_columns_of_records_are_named():
     assert data.load("digits").features == ()
 
 
+def test_the_diabetes_set_holds_numbers_to_predict_and_both_sexes_alike_in_both_halves():
+    loaded = data.load("diabetes")
+    assert (loaded.x_train.shape, loaded.x_test.shape) == ((294, 10), (148, 10))
+    assert loaded.classes == ()
+    assert len(loaded.features) == 10
+    y, sex = torch.cat([loaded.y_train, loaded.y_test]), loaded.features.index("sex")
+    assert y.dtype == torch.float32
+    assert (y.min(), y.max()) == (25, 346)  # scikit-learn's description
+    shares = [(x[:, sex] == 2).float().mean() for x in (loaded.x_train, loaded.x_test)]
+    assert set(loaded.x_train[:, sex].tolist()) == {1, 2}
+    assert abs(shares[0] - shares[1]) < 0.01
+    assert repr(loaded).startswith("diabetes: 294 training and 148 test inputs of 10, a number to predict.\n")
+    assert torch.equal(data.load("diabetes").y_test, loaded.y_test)
+    assert not {tuple(row) for row in loaded.x_train.tolist()} & {tuple(row) for row in loaded.x_test.tolist()}
+
+
 @pytest.mark.parametrize("name", ["digit", "", None, 3, ["digits"]])
 def test_an_unknown_set_is_refused_with_the_known_ones(name):
     with pytest.raises(ValueError, match=r"name must be one of .*'digits'.*'tumours'.*but it is "):
@@ -132,6 +148,7 @@ def test_only_functions_with_a_name_are_registered():
         ({"y_test": torch.tensor([0.0, 1.0])}, ValueError, r"y_test must hold int64.*float32"),
         ({"y_test": torch.tensor([0, 2])}, ValueError, r"y_test holds the label 2, but classes names only 2"),
         ({"y_test": torch.tensor([0, -1])}, ValueError, r"y_test holds the label -1"),
+        ({"classes": ()}, ValueError, r"y_train must hold floating-point numbers.*int64"),
     ],
 )
 def test_a_set_whose_parts_do_not_belong_together_is_refused(changes, kind, message):
