@@ -101,7 +101,7 @@ def install(level, again):
     if not works():
         make_environment()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    pip(again, "-e", f"{ROOT}[dev]" if level == "test" else str(ROOT))
+    pip(again, "-e", f"{ROOT}[dev,cluster]" if level == "test" else str(ROOT))
     peers = project.get("tool", {}).get("modelsec", {}).get("peers", [])
     if level == "test" and peers:
         pip(again, "--no-deps", *peers)

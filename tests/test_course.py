@@ -84,10 +84,10 @@ def test_setup_installs_the_course_and_a_second_call_starts_no_process(course, m
     assert course.main(["setup"]) == 0
 
 
-def test_test_level_adds_the_dev_extra_and_the_peers_without_their_dependencies(course):
+def test_test_level_adds_the_extras_and_the_peers_without_their_dependencies(course):
     course.setup("base")
     course.setup("test")
-    assert pip_calls(course)[1:] == [["-e", f"{course.ROOT}[dev]"], ["--no-deps", "one==1", "two==2"]]
+    assert pip_calls(course)[1:] == [["-e", f"{course.ROOT}[dev,cluster]"], ["--no-deps", "one==1", "two==2"]]
     course.setup("base")  # the larger level holds the smaller
     assert len(pip_calls(course)) == 3
 
