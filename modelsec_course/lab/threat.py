@@ -127,6 +127,14 @@ CARDS = {
         capability="**testing data control**: change each input within ε, in L∞ or in L2; training is out of reach",
         ids=("NISTAML.022", "AML.T0015", "AML.T0043.000", "AML.M0003", "ML01:2023"),
     ),
+    "08": Threat(
+        goal="**integrity**: a chosen wrong answer whenever a trigger is shown; or **availability**: a model that is "
+        "wrong for everybody",
+        knowledge="**grey-box**: the task and the kind of data; not the weights, which do not exist yet",
+        capability="**training data control**: add or change a few rows, with or without their labels; show the "
+        "trigger later",
+        ids=("NISTAML.013", "NISTAML.021", "NISTAML.023", "AML.T0020", "AML.T0043.004", "ML02:2023", "ML10:2023"),
+    ),
 }
 
 

@@ -4,12 +4,14 @@ from modelsec_course.lab.scenes.digits import attack_a_digit
 from modelsec_course.lab.scenes.fakes import climb_the_ladder, ladder, rungs
 from modelsec_course.lab.scenes.queries import spend_queries
 from modelsec_course.lab.scenes.smoothing import smooth_a_digit
+from modelsec_course.lab.scenes.triggers import draw_a_trigger
 from modelsec_course.lab.scenes.tumours import drag_a_record, two_classes
 
 __all__ = [
     "attack_a_digit",
     "climb_the_ladder",
     "drag_a_record",
+    "draw_a_trigger",
     "ladder",
     "rungs",
     "smooth_a_digit",
