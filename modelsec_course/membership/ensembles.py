@@ -2,94 +2,25 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
 from tqdm.auto import tqdm
 
-from modelsec_course import models, runtime, validation
+from modelsec_course import runtime, validation
 from modelsec_course.files import write_atomically
+from modelsec_course.membership.chunks import Architecture, Chunk, fresh, together
 
-__all__ = ["MEMORY", "Chunk", "Shadows", "plan", "train"]
+__all__ = ["MEMORY", "Shadows", "plan", "train"]
 
 MEMORY = 2**29  # bytes that one chunk's weights, optimiser and activations may take
-Architecture = Callable[[], nn.Module]
 DRAWS = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)  # what one pass of many models cannot hold
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Models that are trained together, with all that a worker needs to do it. The same chunk gives the same weights.
-
-    members: bool (models, n).  seeds: int64 (models,), one for each model's weights and batches.  steps: batches an
-    epoch.
-    """
-
-    architecture: Architecture = field(repr=False)
-    x: Tensor = field(repr=False)
-    y: Tensor = field(repr=False)
-    members: Tensor = field(repr=False)
-    seeds: Tensor
-    steps: int
-    epochs: int
-    lr: float
-
-    @property
-    def key(self) -> str:
-        """A hash of everything that the weights depend on."""
-        digest = hashlib.sha256(repr((_fresh(self.architecture), self.steps, self.epochs, self.lr)).encode())
-        for part in (self.x, self.y, self.members, self.seeds):
-            digest.update(repr((tuple(part.shape), part.dtype)).encode())
-            digest.update(part.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:32]
-
-    def train(self, on_epoch: Callable[[], object] = lambda: None) -> dict[str, Tensor]:
-        """The trained weights by name, each (models, ...); on_epoch() is called after each epoch."""
-        draws = [runtime.generator(seed) for seed in self.seeds.tolist()]
-        nets = [models.initialise(_fresh(self.architecture), draw).to(self.x.device) for draw in draws]
-        weights, buffers = stack_module_state(nets)
-        weights = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
-        forward = together(nets[0])
-        optimiser = torch.optim.Adam(weights.values(), self.lr, fused=True)
-        for _ in range(self.epochs):
-            for rows, share in self.batches(draws):
-                logits = forward(weights | buffers, self.x[rows])  # (models, batch, classes)
-                losses = F.cross_entropy(logits.flatten(0, 1), self.y[rows].flatten(), reduction="none")
-                optimiser.zero_grad(set_to_none=True)
-                (losses * share.flatten()).sum().backward()  # each model's own mean: no gradient crosses over
-                optimiser.step()
-            on_epoch()
-        trained = {name: weight.detach() for name, weight in (weights | buffers).items()}
-        if not all(weight.isfinite().all() for weight in trained.values()):
-            raise FloatingPointError(f"a shadow model's weights are no longer finite: use an lr below {self.lr}")
-        return trained
-
-    def batches(self, draws: list[torch.Generator]) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch: rows of x (models, batch), and what each adds to its model's mean loss, 0 where a batch is short.
-
-        Every model goes once through its own members, in `steps` batches whose sizes differ by at most one.
-        """
-        sizes = self.members.sum(1).cpu()[:, None]
-        order = torch.zeros(len(draws), int(sizes.max()), dtype=torch.int64)
-        for place, mine, draw in zip(order, self.members.cpu(), draws, strict=True):
-            mine = mine.nonzero().flatten()
-            place[: len(mine)] = mine[torch.randperm(len(mine), generator=draw)]
-        for step in range(self.steps):
-            start, end = step * sizes // self.steps, (step + 1) * sizes // self.steps
-            at = start + torch.arange(int((end - start).max()))
-            share = (at < end) / (end - start).clamp_min(1)
-            yield order.gather(1, at.clamp_max(order.shape[1] - 1)).to(self.x.device), share.to(self.x.device)
 
 
 @dataclass(frozen=True)
@@ -106,7 +37,7 @@ class Shadows:
 
     def model(self, i: int) -> nn.Module:
         """Model i by itself, in eval mode."""
-        net = _fresh(self.architecture)
+        net = fresh(self.architecture)
         net.load_state_dict({name: weight[i].cpu() for name, weight in self.weights.items()})
         return net.eval().to(next(iter(self.weights.values())).device)
 
@@ -115,7 +46,7 @@ class Shadows:
         """Every model's logits for every row of x: (models, n, classes)."""
         validation.tensor("x", x)
         validation.count("batch_size", batch_size)
-        forward = together(_fresh(self.architecture).eval())
+        forward = together(fresh(self.architecture).eval())
         answers = []
         for start in range(0, len(self), self.chunk):
             some = {name: weight[start : start + self.chunk] for name, weight in self.weights.items()}
@@ -161,8 +92,8 @@ def train(
                 if path:
                     write_atomically(path, serialise({k: w.cpu().contiguous() for k, w in weights.items()}))
             kept.append(weights)
-    together = {name: torch.cat([weights[name] for weights in kept]) for name in kept[0]}
-    return Shadows(architecture, members, together, len(chunks[0].seeds))
+    weights = {name: torch.cat([some[name] for some in kept]) for name in kept[0]}
+    return Shadows(architecture, members, weights, len(chunks[0].seeds))
 
 
 def plan(
@@ -184,7 +115,7 @@ def plan(
     validation.positive("lr", lr)
     validation.randomness("generator", generator)
     if chunk is None:
-        chunk = max(1, MEMORY // _bytes_per_model(net.to(x.device), x[:batch_size]))
+        chunk = max(1, MEMORY // _bytes_per_model(net, x[:batch_size]))
     validation.count("chunk", chunk)
     generator = generator or runtime.generator(0)
     seeds = torch.randint(2**62, (len(members),), generator=generator, device=generator.device).cpu()
@@ -193,17 +124,6 @@ def plan(
         Chunk(architecture, x, y, some, own, steps, epochs, lr)
         for some, own in zip(members.split(chunk), seeds.split(chunk), strict=True)
     ]
-
-
-def together(net: nn.Module) -> Callable[[dict[str, Tensor], Tensor], Tensor]:
-    """forward(weights, x) of many models like `net`: (models, batch, ...) to logits (models, batch, classes)."""
-    skeleton = copy.deepcopy(net).to("meta")
-    return vmap(lambda weights, x: functional_call(skeleton, weights, (x,)))
-
-
-def _fresh(architecture: Architecture) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):  # the weights that are drawn here are replaced at once
-        return architecture()
 
 
 def _kept(path: Path | None, device: torch.device) -> dict[str, Tensor] | None:
@@ -223,7 +143,7 @@ def _bytes_per_model(net: nn.Module, x: Tensor) -> int:
 
 def _checked(architecture: Architecture, x: Tensor, y: Tensor, members: Tensor) -> nn.Module:
     validation.function("architecture", architecture, hint="architecture() returns a fresh network")
-    net = _fresh(architecture)
+    net = fresh(architecture)
     validation.module("architecture()", net)
     for layer in net.modules():
         if isinstance(layer, DRAWS):
@@ -232,6 +152,10 @@ def _checked(architecture: Architecture, x: Tensor, y: Tensor, members: Tensor) 
     for name, value in (("x", x), ("y", y), ("members", members)):
         validation.tensor(name, value)
     validation.labels(y, x)
+    validation.fits(net.to(x.device), x)
+    classes = net(x[:1]).shape[1]
+    if y.max() >= classes:
+        raise ValueError(f"y holds the label {int(y.max())}, but the network knows only 0 to {classes - 1}")
     if members.dtype != torch.bool or members.dim() != 2 or members.shape[1] != len(x) or not len(members):
         got = f"{members.dtype} {tuple(members.shape)}"
         raise ValueError(f"members must be bool (models, {len(x)}), one row for each model, but it is {got}")

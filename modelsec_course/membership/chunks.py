@@ -1,0 +1,94 @@
+"""Networks that are trained together: one forward pass, one backward pass and one optimiser for all of them."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from modelsec_course import models, runtime
+
+__all__ = ["Architecture", "Chunk", "fresh", "together"]
+
+Architecture = Callable[[], nn.Module]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Models that are trained together, with all that a worker needs to do it. The same chunk gives the same weights.
+
+    members: bool (models, n).  seeds: int64 (models,), one for each model's weights and batches.  steps: batches an
+    epoch.
+    """
+
+    architecture: Architecture = field(repr=False)
+    x: Tensor = field(repr=False)
+    y: Tensor = field(repr=False)
+    members: Tensor = field(repr=False)
+    seeds: Tensor
+    steps: int
+    epochs: int
+    lr: float
+
+    @property
+    def key(self) -> str:
+        """A hash of everything that the weights depend on."""
+        digest = hashlib.sha256(repr((fresh(self.architecture), self.steps, self.epochs, self.lr)).encode())
+        for part in (self.x, self.y, self.members, self.seeds):
+            digest.update(repr((tuple(part.shape), part.dtype)).encode())
+            digest.update(part.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:32]
+
+    def train(self, on_epoch: Callable[[], object] = lambda: None) -> dict[str, Tensor]:
+        """The trained weights by name, each (models, ...); on_epoch() is called after each epoch."""
+        draws = [runtime.generator(seed) for seed in self.seeds.tolist()]
+        nets = [models.initialise(fresh(self.architecture), draw).to(self.x.device) for draw in draws]
+        weights, buffers = stack_module_state(nets)
+        weights = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+        forward = together(nets[0])
+        optimiser = torch.optim.Adam(weights.values(), self.lr, fused=True)
+        for _ in range(self.epochs):
+            for rows, share in self.batches(draws):
+                logits = forward(weights | buffers, self.x[rows])  # (models, batch, classes)
+                losses = F.cross_entropy(logits.flatten(0, 1), self.y[rows].flatten(), reduction="none")
+                optimiser.zero_grad(set_to_none=True)
+                (losses * share.flatten()).sum().backward()  # each model's own mean: no gradient crosses over
+                optimiser.step()
+            on_epoch()
+        trained = {name: weight.detach() for name, weight in (weights | buffers).items()}
+        if not all(weight.isfinite().all() for weight in trained.values()):
+            raise FloatingPointError(f"a shadow model's weights are no longer finite: use an lr below {self.lr}")
+        return trained
+
+    def batches(self, draws: list[torch.Generator]) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch: rows of x (models, batch), and what each adds to its model's mean loss, 0 where a batch is short.
+
+        Every model goes once through its own members, in `steps` batches whose sizes differ by at most one.
+        """
+        sizes = self.members.sum(1).cpu()[:, None]
+        order = torch.zeros(len(draws), int(sizes.max()), dtype=torch.int64)
+        for place, mine, draw in zip(order, self.members.cpu(), draws, strict=True):
+            mine = mine.nonzero().flatten()
+            place[: len(mine)] = mine[torch.randperm(len(mine), generator=draw)]
+        for step in range(self.steps):
+            start, end = step * sizes // self.steps, (step + 1) * sizes // self.steps
+            at = start + torch.arange(int((end - start).max()))
+            share = (at < end) / (end - start).clamp_min(1)
+            yield order.gather(1, at.clamp_max(order.shape[1] - 1)).to(self.x.device), share.to(self.x.device)
+
+
+def together(net: nn.Module) -> Callable[[dict[str, Tensor], Tensor], Tensor]:
+    """forward(weights, x) of many models like `net`: (models, batch, ...) to logits (models, batch, classes)."""
+    skeleton = copy.deepcopy(net).to("meta")
+    return vmap(lambda weights, x: functional_call(skeleton, weights, (x,)))
+
+
+def fresh(architecture: Architecture) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):  # the weights that are drawn here are replaced at once
+        return architecture()
