@@ -8,4 +8,7 @@ from modelsec_course.membership.metrics import Rate, auc, tpr_at_fpr
 from modelsec_course.membership.properties import infer_property, members_with_share
 from modelsec_course.membership.rmia import rmia
 
-__all__ = ["Rate", "Shadows", "ask_each_value", "auc", "cluster", "gap_attack", "impute", "infer_attribute", "infer_property", "lira", "logit_scale", "members_with_share", "rmia", "tpr_at_fpr", "train"]  # fmt: skip
+__all__ = [
+    "Rate", "Shadows", "ask_each_value", "auc", "cluster", "gap_attack", "impute", "infer_attribute",
+    "infer_property", "lira", "logit_scale", "members_with_share", "rmia", "tpr_at_fpr", "train",
+]  # fmt: skip
