@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import torch
 
-from modelsec_course import evasion, models, robustness, runtime, training
+from modelsec_course import evasion, membership, models, robustness, runtime, training
 from modelsec_course.evasion import (
     LOSSES,
     NORMS,
@@ -176,3 +176,19 @@ def test_fakes_and_the_attacks_that_know_them_work_where_their_inputs_are(proble
     with torch.device("meta"):
         answers = [part(x) for fake in fakes.values() for part in (fake.defended, fake.adaptive)]
     assert {logits.device for logits in answers} == {x.device}
+
+
+def test_attribute_and_property_inference_work_where_their_inputs_are(problem):
+    x = problem[1].flatten(1)
+    y, draw = torch.arange(6, device=x.device) % 2, runtime.generator(0)
+    prior = torch.full((2,), 0.5, device=x.device)
+    with torch.device("meta"):
+        results = [
+            membership.infer_attribute(
+                lambda rows: rows.sum(1), x, x[:, 0], column=1, values=(0, 1), prior=prior, sigma=1.0
+            ),
+            membership.impute(x, y, x),
+            membership.members_with_share(y, label=1, share=0.5, size=4, models=3, generator=draw),
+            membership.infer_property(x.view(6, 8, 8), y.bool(), x.view(6, 8, 8)),
+        ]
+    assert {result.device for result in results} == {x.device}

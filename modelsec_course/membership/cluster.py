@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from modelsec_course import runtime, validation
 from modelsec_course.files import write_atomically
 from modelsec_course.membership import ensembles
+from modelsec_course.membership.chunks import Architecture, Chunk
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -29,7 +30,7 @@ __all__ = ["train"]
 
 
 def train(
-    architecture: ensembles.Architecture,
+    architecture: Architecture,
     x: Tensor,
     y: Tensor,
     members: Tensor,
@@ -92,7 +93,7 @@ def _connected(cluster: str | Client | None, workers: int) -> Iterator[Client]:
         raise TypeError(f"cluster must be a scheduler's address, a distributed.Client or None, but it is {cluster!r}")
 
 
-def _trained(client: Client, todo: dict[Path, ensembles.Chunk]) -> Iterator[tuple[Path, bytes]]:
+def _trained(client: Client, todo: dict[Path, Chunk]) -> Iterator[tuple[Path, bytes]]:
     """(path, file) of each chunk as it comes in. The data are a task's result, so that no lost worker loses them."""
     from distributed import as_completed
 
@@ -110,11 +111,11 @@ def _trained(client: Client, todo: dict[Path, ensembles.Chunk]) -> Iterator[tupl
         client.cancel(list(paths))  # after an error or an interruption nobody waits for the rest
 
 
-def _work(architecture: ensembles.Architecture, data: bytes, own: bytes, settings: Sequence[Any]) -> bytes:
+def _work(architecture: Architecture, data: bytes, own: bytes, settings: Sequence[Any]) -> bytes:
     """What a worker does: plain bytes in, plain bytes out."""
     steps, epochs, lr, device = settings
     parts = {name: tensor.to(device) for name, tensor in (parse(data) | parse(own)).items()}
-    weights = ensembles.Chunk(architecture, **parts, steps=steps, epochs=epochs, lr=lr).train()
+    weights = Chunk(architecture, **parts, steps=steps, epochs=epochs, lr=lr).train()
     return serialise({name: _plain(weight) for name, weight in weights.items()})
 
 
