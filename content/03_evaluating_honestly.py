@@ -306,7 +306,7 @@ worst_case = check("03.worst_case", worst_case)
 
 # %% [markdown]
 # The library's `robustness.worst_case` does that and keeps the books: who fell to what, at which price, with the interval
-# that a count of 120 inputs deserves. (A success has to show twice there. Section 5 says why.) Three real models:
+# that a count of 120 inputs deserves. (A success has to show in most of nine answers there. Section 5 says why.) Three real models:
 
 # %%
 some, truths = x[:120], y[:120]
@@ -452,12 +452,13 @@ claim("Without noise stopping makes no difference (within 3 points)",
 # %%
 nothing = {f"nothing {k}": lambda model, x, y: x for k in range(10)}
 once = worst_case(noisy, few, labels, nothing, EPS).float().mean().item()
-twice = robustness.worst_case(noisy, few, labels, nothing, eps=EPS)
-print(f"clean {twice.clean:.0%}; ten times nothing: yours {once:.0%}, with each success shown twice {twice.robust:.0%}")
-print("\n".join(f"red flag: {flag}" for flag in twice.flags))
+most = robustness.worst_case(noisy, few, labels, nothing, eps=EPS)
+print(f"clean {most.clean:.0%}; ten times nothing: yours {once:.0%}, by the majority of nine answers {most.robust:.0%}")
+print("\n".join(f"red flag: {flag}" for flag in most.flags))
 claim("Ten attacks that do nothing 'break' more than 10 points of the noisy network",
-      once < twice.clean - 0.1)  # fmt: skip
-claim("If a success has to show twice, fewer are broken, and flags go up", twice.robust > once and len(twice.flags) > 0)
+      once < most.clean - 0.1)  # fmt: skip
+claim("If a success has to show in most of nine answers, fewer are broken, and flags go up",
+      most.robust > once and len(most.flags) > 0)  # fmt: skip
 
 # %% [markdown]
 # With dice in the model there is no single answer to count: show each result again, many times, and report the share.

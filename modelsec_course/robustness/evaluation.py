@@ -20,6 +20,7 @@ __all__ = ["Evaluation", "Round", "red_flags", "worst_case"]
 
 Attack = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
 STANDS, WRONG = "stands", "wrong already"
+LOOKS = 9
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def worst_case(
     model: returns logits (batch, classes).  x: (batch, ...) in [0, 1].  y: (batch,) true labels.
     attacks: attack(model, x, y) -> x_adv by name, white-box ones first: `evasion.ensemble(eps=...)`, or your own.
     eps, norm: if given, an x_adv further from x does not count; one outside [0, 1] never does.
-    A success is counted on the tensor that was returned, and has to show twice. Raises ValueError for bad input.
+    Right and wrong are counted on the tensor that was returned, by the majority of LOOKS answers: where the model rolls
+    dice, an attack gains nothing by a lucky draw and loses nothing by an unlucky one. Raises ValueError for bad input.
     """
     validation.tensor("x", x)
     validation.labels(y, x)
@@ -101,7 +103,7 @@ def worst_case(
     x_adv, fell_to, rounds, tried = x.clone(), [STANDS] * len(x), [], False
     blind = won = gone = 0
     with frozen(meter), torch.no_grad():
-        right = ~fooled(meter(x), y)
+        right = ~_errs(meter, x, y)
         for i in (~right).nonzero().flatten().tolist():
             fell_to[i] = WRONG
         standing = right.nonzero().flatten()
@@ -138,11 +140,16 @@ def _turn(
     within = ((found >= 0) & (found <= 1)).flatten(1).all(1)
     if eps is not None:
         within &= NORMS[norm].length(found - x) <= eps + 1e-6
-    once = within & fooled(meter(found), y)
-    won = once & fooled(meter(found.flip(0)).flip(0), y)  # again, in other company
-    lucky = int(once.sum() - won.sum())
+    once, won = within & fooled(meter(found), y), within & _errs(meter, found, y)
+    lucky = int((once & ~won).sum())
     costs = (counts.get(what, 0) / len(x) for what in ("queries", "gradients"))
     return found.detach(), won, lucky, Round(name, len(x), int(won.sum()), *costs, seconds)
+
+
+def _errs(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """For whom most of LOOKS answers are wrong (batch,); every second one in other company: batch norm mixes rows."""
+    wrong = [fooled(model(x), y) if k % 2 else fooled(model(x.flip(0)).flip(0), y) for k in range(LOOKS)]
+    return torch.stack(wrong).double().mean(0) > 0.5
 
 
 def red_flags(

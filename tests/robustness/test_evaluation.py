@@ -247,6 +247,23 @@ def test_a_success_that_does_not_show_again_is_flagged_and_not_counted(cnn, digi
     assert round(found.robust * 60) == 60 - fell - found.fell_to.count("wrong already")
 
 
+def test_behind_dice_the_majority_of_the_answers_counts_and_not_a_lucky_one():
+    # input i is answered wrongly with probability x[i] once it has been touched, and never before
+    dice = runtime.generator(0)
+    x = torch.tensor([0.1, 0.2, 0.8, 0.9] * 100)[:, None].expand(-1, 2) / 2
+    y = torch.zeros(400, dtype=torch.int64)
+
+    def model(v):
+        wrong = torch.rand(len(v), generator=dice) < (v[:, 0] - 0.45).clamp_min(0) * 2 + 0.05 * (v[:, 0] > 0.45)
+        return torch.stack([~wrong, wrong], 1).float()
+
+    found = worst_case(model, x.clone(), y, {"touch": lambda _, some, __: some + 0.45 + 0.025 * (some > 0.3)})
+    fell = torch.tensor([name == "touch" for name in found.fell_to]).view(100, 4).double().mean(0)
+    assert found.clean == 1
+    assert (fell[:2] < 0.06).all()
+    assert (fell[2:] > 0.94).all()
+
+
 def test_a_model_that_stands_changes_of_any_size_is_flagged(cnn, digits):
     x, y = digits[0][:60], digits[1][:60]
     assert "stands ε = 1" in names(red_flags(nn.Sequential(Quantise(), cnn).eval(), x, y, eps=EPS, queries=50))
