@@ -68,10 +68,13 @@ class PartitionEnsemble:
         ridge = penalty * torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device)
         self.weights = torch.linalg.solve(gram + ridge, moments)  # (parts, d, classes)
 
+    def choices(self, x: Tensor) -> Tensor:
+        """The class that each part votes for: int64 (batch, parts)."""
+        return torch.einsum("bd,pdc->bpc", _with_bias(x), self.weights).argmax(2)
+
     def votes(self, x: Tensor) -> Tensor:
         """How many parts vote for each class: int64 (batch, classes)."""
-        choices = torch.einsum("bd,pdc->bpc", _with_bias(x), self.weights).argmax(2)
-        return F.one_hot(choices, self.classes).sum(1)
+        return F.one_hot(self.choices(x), self.classes).sum(1)
 
     def certify(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The label of each input (batch,), and how many rows may be added, removed or relabelled without a change."""

@@ -79,8 +79,8 @@ def activation_clusters(
 
 
 def invert_triggers(
-    model: Callable[[Tensor], Tensor], x: Tensor, *, classes: int, steps: int = 150, lr: float = 0.1,
-    reached: float = 0.99,
+    model: Callable[[Tensor], Tensor], x: Tensor, *, classes: int, steps: int = 200, lr: float = 0.1,
+    reached: float = 0.9,
 ) -> Inversion:  # fmt: skip
     """For each class, the smallest mask and pattern that send at least `reached` of x to it.
 
@@ -117,8 +117,8 @@ def invert_triggers(
 def anomaly_index(sizes: Tensor) -> Tensor:
     """How many robust standard deviations each class's trigger is *smaller* than the median one: like sizes (classes,).
 
-    The usual verdict is "backdoor" above 2. On small networks that accuses many clean ones: take instead the largest
-    index among clean networks of your own.
+    The usual verdict is "backdoor" above 2. With ten classes the spread is a poor estimate, so that accuses clean
+    networks and passes poisoned ones: set the threshold on clean networks of your own, or compare the sizes themselves.
     Source: Wang et al., 2019, "Neural Cleanse: Identifying and Mitigating Backdoor Attacks in Neural Networks".
     """
     validation.tensor("sizes", sizes)
