@@ -135,6 +135,18 @@ CARDS = {
         "trigger later",
         ids=("NISTAML.013", "NISTAML.021", "NISTAML.023", "AML.T0020", "AML.T0043.004", "ML02:2023", "ML10:2023"),
     ),
+    "09": Threat(
+        goal="**confidentiality**: a second model that answers as the victim does, without the work behind it",
+        knowledge="**black-box**: the task, perhaps the kind of model, some public data like the victim's; no weights",
+        capability="**query access**: so many answers, as probabilities, rounded, or as labels",
+        ids=("NISTAML.031", "AML.T0024.002", "AML.T0005.001", "AML.M0002", "AML.M0004", "ML05:2023"),
+    ),
+    "10": Threat(
+        goal="**privacy**: learn whether a person's record was in the training set, or a value that the record hides",
+        knowledge="the record itself, and data of the same kind to train models on; not the weights",
+        capability="**query access**: one query for a record, and the model's scores (or, for more queries, its label)",
+        ids=("NISTAML.033", "NISTAML.032", "NISTAML.034", "AML.T0024.000", "AML.M0002", "ML04:2023", "ML03:2023"),
+    ),
 }
 
 

@@ -1,7 +1,9 @@
 """The drawings of single labs: what their widgets show. A scene returns `draw(**controls) -> (figure, words)`."""
 
+from modelsec_course.lab.scenes.copies import grow_a_copy
 from modelsec_course.lab.scenes.digits import attack_a_digit
 from modelsec_course.lab.scenes.fakes import climb_the_ladder, ladder, rungs
+from modelsec_course.lab.scenes.people import meet_a_person
 from modelsec_course.lab.scenes.queries import spend_queries
 from modelsec_course.lab.scenes.smoothing import smooth_a_digit
 from modelsec_course.lab.scenes.triggers import draw_a_trigger
@@ -12,7 +14,9 @@ __all__ = [
     "climb_the_ladder",
     "drag_a_record",
     "draw_a_trigger",
+    "grow_a_copy",
     "ladder",
+    "meet_a_person",
     "rungs",
     "smooth_a_digit",
     "spend_queries",

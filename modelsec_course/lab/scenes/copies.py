@@ -1,0 +1,70 @@
+"""Lab 09: a copy that grows with its queries, and the digits on which it still differs from its victim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from modelsec_course.lab.style import BLACK, BLUE, GREY, STYLE, VERMILION
+
+ROWS, COLUMNS = 3, 5
+
+
+def grow_a_copy(
+    victim: nn.Module,
+    copy_of: Callable[[str, str, int], nn.Module],
+    x: Tensor,
+    y: Tensor,
+    budgets: Sequence[int],
+    grown: Mapping[str, Sequence[float]],
+) -> Callable[..., tuple[Figure, str]]:
+    """A scene: `copy_of(source, answers, queries)` beside its victim on test digits x (n, 1, 8, 8) with labels y.
+
+    grown: the agreement at each of `budgets`, by "source, answers".
+    """
+    with torch.no_grad():
+        truth = victim(x).argmax(1)
+    own = (truth == y).double().mean().item()
+
+    def draw(source: str, answers: str, queries: int) -> tuple[Figure, str]:
+        with torch.no_grad():
+            said = copy_of(source, answers, queries)(x).argmax(1)
+        apart = (said != truth).nonzero().flatten().tolist()
+        agreed, right = 1 - len(apart) / len(x), (said == y).double().mean().item()
+        with plt.rc_context(STYLE):
+            fig = plt.figure(figsize=(9.0, 3.4))
+            left, right_side = fig.subfigures(1, 2, width_ratios=(1, 1.05))
+            axes = left.subplots()
+            axes.plot(budgets, grown[f"{source}, {answers}"], color=BLUE, label=f"{source}, {answers}")
+            axes.scatter([queries], [agreed], color=BLACK, marker="D", s=60, zorder=3, label="this copy")
+            axes.set(
+                xscale="log", xlabel="queries", ylabel="agreement with the victim", ylim=(0, 1.04), xlim=(18, 1100)
+            )
+            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+            axes.legend(loc="lower right", fontsize=9)
+            _differences(right_side, x, said.tolist(), truth.tolist(), apart)
+        return fig, (
+            f"{queries} queries of {source}, answered with {answers}: the copy agrees on **{agreed:.1%}** of {len(x)} "
+            f"test digits and differs on {len(apart)}. Its accuracy is {right:.1%}, the victim's {own:.1%}."
+        ).replace("%", " %")
+
+    return draw
+
+
+def _differences(side, x: Tensor, said: list[int], truth: list[int], apart: list[int]) -> None:
+    """The first digits on which the two differ, with both answers."""
+    side.suptitle("where they differ (copy / victim)", fontsize=10.5, color=GREY)
+    for axes, i in zip(side.subplots(ROWS, COLUMNS).flat, apart + [None] * ROWS * COLUMNS, strict=False):
+        axes.set(xticks=[], yticks=[])
+        axes.grid(False)
+        if i is None:
+            axes.axis("off")
+            continue
+        axes.imshow(x[i, 0].cpu().numpy(), vmin=0, vmax=1)
+        axes.set_title(
+            f"{said[i]} / {truth[i]}", fontsize=9.5, fontweight="normal", color=VERMILION, loc="center", pad=2
+        )
