@@ -1,0 +1,74 @@
+"""Lab 10: what models say of one person, those that were trained with the record and those that were not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from modelsec_course.lab.style import BLACK, BLUE, STYLE, VERMILION
+from modelsec_course.membership import lira
+
+
+def meet_a_person(
+    x: Tensor, y: Tensor, wrong: Tensor, victims: Tensor, inside: Tensor, shadows: Tensor, members: Tensor
+) -> Callable[..., tuple[Figure, str]]:
+    """A scene: one record of x (n, 1, 8, 8), and the log-odds that shadows (models, n) and victims (v, n) give it.
+
+    y: (n,) the labels it is trained with, of which those in `wrong` are wrong.  inside (v, n), members (models, n):
+    bool, who was trained on whom.
+    """
+    scores = lira(victims, shadows, members)
+    spreads = [_spread(shadows, ~members), _spread(shadows, members)]
+
+    def draw(person: int, victim: int, reveal: bool) -> tuple[Figure, str]:
+        said, with_it = shadows[:, person].cpu().numpy(), members[:, person].cpu().numpy()
+        answer, score = float(victims[victim, person]), float(scores[victim, person])
+        label = f"labelled {int(y[person])}" + (", wrongly" if wrong[person] else "")
+        with plt.rc_context(STYLE):
+            fig, axes = plt.subplots(1, 2, figsize=(9.0, 3.2), width_ratios=(1, 2.6))
+            axes[0].imshow(x[person, 0].cpu().numpy(), vmin=0, vmax=1)
+            axes[0].set_title(f"person {person}, {label}", fontsize=10, loc="center")
+            axes[0].set(xticks=[], yticks=[])
+            axes[0].grid(False)
+            _groups(axes[1], said, with_it, answer, spreads)
+            axes[1].set_title(f"victim {victim} says {answer:.1f}: LiRA's score is {score:.1f}", fontsize=10)
+        likelier = "with it" if score > 0 else "without it"
+        words = (
+            f"Person {person}, {label}. Shadows with the record say {said[with_it].mean():.1f} on average, without it "
+            f"{said[~with_it].mean():.1f}. Victim {victim} says {answer:.1f}, which is {_times(score)} likelier "
+            f"**{likelier}**."
+        )
+        truth = "was" if inside[victim, person] else "was **not**"
+        return fig, words + (f" The truth: it {truth} trained on this person." if reveal else "")
+
+    return draw
+
+
+def _groups(axes: Axes, said: np.ndarray, with_it: np.ndarray, answer: float, spreads: list[float]) -> None:
+    """Two histograms, the Gaussians that LiRA puts in their places, and the victim's answer as a line."""
+    low, high = min(said.min(), answer) - 2, max(said.max(), answer) + 2
+    edges, grid = np.linspace(low, high, 33), np.linspace(low, high, 200)
+    looks = (("without the record", ~with_it, VERMILION, "//"), ("with the record", with_it, BLUE, ""))
+    for (name, group, colour, hatch), spread in zip(looks, spreads, strict=True):
+        axes.hist(said[group], edges, density=True, color=colour, alpha=0.35, hatch=hatch, edgecolor=colour, label=name)
+        bell = np.exp(-((grid - said[group].mean()) ** 2) / (2 * spread**2)) / (spread * math.sqrt(2 * math.pi))
+        axes.plot(grid, bell, color=colour, marker="", linestyle="--" if hatch else "-")
+    axes.axvline(answer, color=BLACK, linewidth=2, marker="", linestyle=":", label="the victim's answer")
+    axes.set(xlabel="log-odds of the person's label", ylabel="density of shadow models")
+    axes.legend(loc="upper left", fontsize=8.5)
+
+
+def _spread(shadows: Tensor, chosen: Tensor) -> float:
+    """The standard deviation around each record's own mean, over all records."""
+    mean = (shadows * chosen).sum(0) / chosen.sum(0)
+    return (shadows - mean)[chosen].std().item()
+
+
+def _times(score: float) -> str:
+    return f"{math.exp(abs(score)):.1f} times" if abs(score) < 7 else "more than a thousand times"
