@@ -615,8 +615,12 @@ quiz("10")
 # * S. Zarifzadeh, P. Liu, R. Shokri, 2024, *Low-Cost High-Power Membership Inference Attacks*. RMIA.
 # * C. Choquette-Choo, F. Tramèr, N. Carlini, N. Papernot, 2021, *Label-Only Membership Inference Attacks*.
 # * D. Das, J. Zhang, F. Tramèr, 2024, *Blind Baselines Beat Membership Inference Attacks for Foundation Models*.
+# * M. Fredrikson, E. Lantz, S. Jha, S. Lin, D. Page, T. Ristenpart, 2014, *Privacy in Pharmacogenetics*. One attribute.
+# * B. Jayaraman, D. Evans, 2022, *Are Attribute Inference Attacks Just Imputation?* The control that section 5 copies.
+# * G. Ateniese et al., 2015, *Hacking Smart Machines with Smarter Ones*. A property of a whole training set.
 #
-# To see how the library writes these, open `modelsec_course/membership/lira.py`, `rmia.py` and `chunks.py`.
+# To see how the library writes these, open `modelsec_course/membership/lira.py`, `rmia.py` and `chunks.py`. For hundreds of
+# shadow models, or other machines, see `docs/beyond-one-machine.md`.
 
 # %%
 progress("10")
