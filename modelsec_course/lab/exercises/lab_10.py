@@ -336,11 +336,12 @@ def _lira_spread(lira):
 
 
 def _lira_closed_form(lira):
-    """Finds as many as the closed form says, Φ(Φ⁻¹(1 %) + μ) = 9.2 % for μ = 1, however different the records are"""
-    target, shadows, members, truth = _world(n=20_000)
-    found = membership.tpr_at_fpr(torch.as_tensor(lira(target, shadows, members)), truth, 0.01)
-    say = f"at 1 % false accusations it finds {found.value:.1%}, expected 7 % to 10 %"
-    expect(0.07 < found.value < 0.10, f"{say} (one threshold for all finds {_plain(target, truth):.1%})")
+    """Scores N(μ, 1) for members, N(0, 1) for others, μ = 1, moved by how hard a record is: finds 5 % to 10 % at 1 %"""
+    target, shadows, members, truth = _world(n=20_000, shadows=64)
+    found = membership.tpr_at_fpr(torch.as_tensor(lira(target, shadows, members)), truth, 0.01).value
+    limit = "9.2 % with endless shadows, Φ(Φ⁻¹(0.01) + 1), about 7.6 % with these 64"
+    say = f"at 1 % false accusations it finds {found:.1%}, expected {limit}"
+    expect(0.05 < found < 0.1, f"{say} (one threshold for all finds {_plain(target, truth):.1%})")
 
 
 def _plain(target: Tensor, truth: Tensor) -> float:
