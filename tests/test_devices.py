@@ -192,3 +192,25 @@ def test_attribute_and_property_inference_work_where_their_inputs_are(problem):
             membership.infer_property(x.view(6, 8, 8), y.bool(), x.view(6, 8, 8)),
         ]
     assert {result.device for result in results} == {x.device}
+
+
+def test_shadow_models_and_the_attacks_on_members_work_where_their_inputs_are(problem):
+    _, x, y = problem
+    members = torch.arange(len(x), device=x.device) % 2 == torch.arange(4, device=x.device)[:, None] % 2
+    architecture = partial(models.linear, x[0].numel(), 10)
+    with torch.device("meta"):
+        shadows = membership.train(architecture, x, y, members, epochs=2, chunk=3, progress=False)
+        logits = shadows.logits(x)
+        odds, p = membership.logit_scale(logits, y), logits.softmax(2).amax(2)
+        results = [
+            logits,
+            shadows.model(1)(x),
+            odds,
+            membership.gap_attack(logits, y),
+            membership.lira(odds[0], odds[1:], members[1:]),
+            membership.lira(odds[0], odds[1:], members[1:], mode="offline", variance="each"),
+            membership.rmia(p[0], p[0], p[1:], p[1:], members[1:]),
+        ]
+        rates = [membership.tpr_at_fpr(odds, members, 0.5), membership.auc(odds, members)]
+    assert {result.device for result in results} == {x.device}
+    assert all(0 <= rate.low <= rate.value <= rate.high <= 1 for rate in rates)

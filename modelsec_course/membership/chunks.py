@@ -38,9 +38,10 @@ class Chunk:
 
     @property
     def key(self) -> str:
-        """A hash of everything that the weights depend on."""
-        digest = hashlib.sha256(repr((fresh(self.architecture), self.steps, self.epochs, self.lr)).encode())
-        for part in (self.x, self.y, self.members, self.seeds):
+        """A hash of what the weights depend on: data, seeds, settings, the layers as they print, and buffers."""
+        net = fresh(self.architecture)
+        digest = hashlib.sha256(repr((net, self.steps, self.epochs, self.lr)).encode())
+        for part in (self.x, self.y, self.members, self.seeds, *net.buffers()):
             digest.update(repr((tuple(part.shape), part.dtype)).encode())
             digest.update(part.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:32]
@@ -72,13 +73,13 @@ class Chunk:
         Every model goes once through its own members, in `steps` batches whose sizes differ by at most one.
         """
         sizes = self.members.sum(1).cpu()[:, None]
-        order = torch.zeros(len(draws), int(sizes.max()), dtype=torch.int64)
+        order = torch.zeros(len(draws), int(sizes.max()), dtype=torch.int64, device="cpu")
         for place, mine, draw in zip(order, self.members.cpu(), draws, strict=True):
             mine = mine.nonzero().flatten()
-            place[: len(mine)] = mine[torch.randperm(len(mine), generator=draw)]
+            place[: len(mine)] = mine[torch.randperm(len(mine), generator=draw, device=draw.device)]
         for step in range(self.steps):
             start, end = step * sizes // self.steps, (step + 1) * sizes // self.steps
-            at = start + torch.arange(int((end - start).max()))
+            at = start + torch.arange(int((end - start).max()), device="cpu")
             share = (at < end) / (end - start).clamp_min(1)
             yield order.gather(1, at.clamp_max(order.shape[1] - 1)).to(self.x.device), share.to(self.x.device)
 
@@ -90,5 +91,6 @@ def together(net: nn.Module) -> Callable[[dict[str, Tensor], Tensor], Tensor]:
 
 
 def fresh(architecture: Architecture) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):  # the weights that are drawn here are replaced at once
+    """A network whose weights, drawn here without touching anybody's dice, are to be replaced at once."""
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         return architecture()

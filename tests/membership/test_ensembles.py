@@ -222,3 +222,9 @@ def test_bad_input_is_explained(change, words):
 def test_an_exploding_loss_is_named():
     with pytest.raises(FloatingPointError, match="lr below"):
         train(lr=1e38)
+
+
+def test_another_normalisation_is_another_architecture():
+    nets = [lambda mean=mean: nn.Sequential(models.Normalize([mean], [0.3]), *mlp()) for mean in (0.4, 0.5)]
+    keys = [ensembles.plan(net, *problem())[0].key for net in nets]
+    assert keys[0] != keys[1]
