@@ -597,4 +597,18 @@ QUIZ = (
             "An AUC has none: it runs over all of them.",
         ),
     ),
+    Question(
+        "An attack on a model guesses the sex of 70 % of its members. What has leaked?",
+        (
+            "their sex, with 70 % confidence",
+            "nothing yet: compare with imputation, and with people whom the model has not seen",
+            "the model's weights",
+        ),
+        1,
+        (
+            "What other columns tell anybody is no leak of the model's, and here they tell as much.",
+            "Only what lies above both is memory of these records. Here ridge gave less than imputation, the network far more.",
+            "The attack asks for predictions and learns no weight.",
+        ),
+    ),
 )
