@@ -607,7 +607,7 @@ QUIZ = (
         1,
         (
             "What other columns tell anybody is no leak of the model's, and here they tell as much.",
-            "Only what lies above both is memory of these records. Here ridge gave less than imputation, the network far more.",
+            "Only what lies above both is memory of these records: much for the network, nothing for ridge.",
             "The attack asks for predictions and learns no weight.",
         ),
     ),
