@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import torch
 
-from modelsec_course import evasion, membership, models, robustness, runtime, training
+from modelsec_course import evasion, membership, models, poisoning, robustness, runtime, training
 from modelsec_course.evasion import (
     LOSSES,
     NORMS,
@@ -214,3 +214,32 @@ def test_shadow_models_and_the_attacks_on_members_work_where_their_inputs_are(pr
         rates = [membership.tpr_at_fpr(odds, members, 0.5), membership.auc(odds, members)]
     assert {result.device for result in results} == {x.device}
     assert all(0 <= rate.low <= rate.value <= rate.high <= 1 for rate in rates)
+
+
+def test_poisoning_and_its_detectors_work_where_their_inputs_are(problem, monkeypatch):
+    net, x, y = problem
+    y = torch.arange(6, device=x.device)
+    monkeypatch.setattr(torch.optim, "Adam", torch.optim.SGD)  # Adam's own step counter would land on meta
+    with torch.device("meta"):
+        trigger, mapping = poisoning.patch("top left"), (y + 1).repeat(2)[:10] % 10
+        planted = [
+            poisoning.backdoor(x, y, 2, trigger=poisoning.blended(), target=0),
+            poisoning.clean_label(x, y, 1, trigger=trigger, target=0),
+            poisoning.flip_labels(y, 2, classes=10),
+            poisoning.flip_labels(y, 2, classes=10, mapping=mapping),
+        ]
+        features = poisoning.activations(net, x)
+        inverted = poisoning.invert_triggers(net, x, classes=10, steps=2)
+        voters = poisoning.PartitionEnsemble(x, y, parts=2, classes=10)
+        results = [
+            *(part for parts in planted for part in parts),
+            features,
+            poisoning.spectral_scores(features),
+            poisoning.activation_clusters(features).small,
+            *inverted,
+            poisoning.anomaly_index(inverted.sizes),
+            poisoning.fine_prune(net, x, y, share=0.5, epochs=1)(x),
+            *voters.certify(x),
+        ]
+        assert 0 <= poisoning.attack_success(net, x, y, trigger=trigger, target=0) <= 1
+    assert {result.device for result in results} == {x.device}

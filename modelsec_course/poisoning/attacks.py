@@ -91,6 +91,9 @@ def flip_labels(
     validation.tensor("y", y)
     validation.labels(y, y)
     validation.count("classes", classes, low=2)
+    if len(y) and y.max() >= classes:
+        raise ValueError(f"y holds the label {int(y.max())}, but there are {classes} classes: 0 to {classes - 1}")
+    validation.randomness("generator", generator)
     generator = generator or runtime.generator(0)
     if mapping is None:
         step = 1 + torch.randint(classes - 1, y.shape, generator=generator, device=generator.device).to(y.device)
@@ -119,6 +122,7 @@ def backdoor(
     Raises ValueError if fewer than `count` rows have another label.
     """
     _check(x, y, trigger, target)
+    validation.randomness("generator", generator)
     indices = _choose(y != target, count, generator or runtime.generator(0))
     hit = trigger(x[indices]).to(x)
     return Poisoned(x.index_put((indices,), hit), y.index_fill(0, indices, target), indices)
@@ -142,6 +146,7 @@ def clean_label(
     Source: Turner, Tsipras & Madry, 2019, "Label-Consistent Backdoor Attacks".
     """
     _check(x, y, trigger, target)
+    validation.randomness("generator", generator)
     indices = _choose(y == target, count, generator or runtime.generator(0))
     hard = perturb(x[indices], y[indices]) if perturb else x[indices]
     return Poisoned(x.index_put((indices,), trigger(hard).to(x)), y.clone(), indices)
@@ -166,7 +171,6 @@ def attack_success(
 
 def _choose(eligible: Tensor, count: int, generator: torch.Generator) -> Tensor:
     validation.count("count", count, low=0)
-    validation.randomness("generator", generator)
     rows = eligible.nonzero().flatten()
     if count > len(rows):
         raise ValueError(f"count must be at most {len(rows)}, the rows that can be poisoned, but it is {count}")

@@ -19,6 +19,8 @@ def partition(x: Tensor, parts: int) -> Tensor:
     """
     validation.tensor("x", x)
     validation.count("parts", parts)
+    if len(x) and not (x.min() >= 0 and x.max() <= 1):
+        raise ValueError(f"x must lie in [0, 1], but it spans {x.min():g} to {x.max():g}")
     words = (x.flatten(1).double() * 65535).round().long()  # (n, d)
     hashed = torch.full_like(words[:, 0], 1469598103934665603)
     for column in words.T:  # FNV-1a over the row's numbers, all rows at once; int64 wraps around
@@ -58,6 +60,8 @@ class PartitionEnsemble:
         self.parts, self.classes = partition(x, parts), classes
         validation.labels(y, x)
         validation.count("classes", classes, low=2)
+        if len(y) and y.max() >= classes:
+            raise ValueError(f"y holds the label {int(y.max())}, but there are {classes} classes: 0 to {classes - 1}")
         validation.positive("penalty", penalty)
         rows = _with_bias(x)  # (n, d)
         answers = F.one_hot(y, classes).to(rows) - 1 / classes
