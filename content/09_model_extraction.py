@@ -220,7 +220,7 @@ def knockoff(victim, x, student, epochs, generator):
     student: a network, trained in place.  generator: orders the batches.
     Returns the student, in eval mode.
     """
-    optimiser = torch.optim.Adam(student.parameters(), lr=2e-3)
+    optimiser = torch.optim.Adam(student.parameters(), lr=5e-3)
     ### BEGIN SOLUTION
     answers = victim(x)
     student.train()
@@ -247,7 +247,7 @@ sources, budgets = {"blends": blends, "noise": noise}, [30, 100, 300, 1000]
 
 @functools.cache
 def copy_of(source, answers, queries):
-    """A copy of the company's model; all are trained for about as many steps, however few the queries."""
+    """A copy of the company's model. The fewer the queries, the more often each is gone through."""
     service = Victim(company, answers=answers, budget=queries)
     return knockoff(service, sources[source][:queries], fresh(20), min(200, 30_000 // queries), runtime.generator(21))
 
@@ -277,10 +277,18 @@ claim("The control, who asks nothing, stays more than 4 points below the copy",
       agreement(alone, company, x) < final["blends, probabilities"] - 0.04, f"{agreement(alone, company, x):.1%}")  # fmt: skip
 
 # %% [markdown]
-# The copy agrees on nearly everything, mistakes included. What did it cost? Compare with the control: the public digits gave
-# most of it for nothing. Queries buy the rest. And *which* queries matters more than how many.
+# The copy agrees on nearly everything, mistakes included. What did the queries buy? Compare with the control: the public digits
+# and their true labels give most of it for nothing, and the first 300 *labels* of blends give no more than that. And *which*
+# queries you ask matters more than how many.
+#
+# The attacker did not even need to know the network. The next cell trains a student of a quarter of its width.
 
 # %%
+narrow = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+models.initialise(narrow, runtime.generator(24)).to(device)
+narrow = knockoff(Victim(company, budget=1000), blends, narrow, 30, runtime.generator(25))
+claim("A student with 32 hidden units instead of 128 agrees on more than 93 %", agreement(narrow, company, x) > 0.93,
+      f"{agreement(narrow, company, x):.1%}")  # fmt: skip
 explore(
     scenes.grow_a_copy(company, copy_of, x, y, budgets, grown),
     source=["blends", "noise"], answers=["probabilities", "label"], queries=(20, 1000, 20, 100),
@@ -295,7 +303,7 @@ explore(
 # %%
 pool = extraction.mixtures(public, 4000, generator=runtime.generator(14))
 chosen = extraction.active_knockoff(
-    Victim(company, answers="label", budget=1000), pool, fresh(20), queries=1000, rounds=5, epochs=25,
+    Victim(company, answers="label", budget=1000), pool, fresh(20), queries=1000, rounds=5, epochs=20,
     generator=runtime.generator(15), progress=False,
 )  # fmt: skip
 active = agreement(chosen, company, x)
@@ -388,7 +396,8 @@ false_alarms = float(np.mean(np.array(new) < alarm))
 claim("At most 6 % of new honest clients raise an alarm (the control)", false_alarms <= 0.06, f"{false_alarms:.1%}")
 caught = ("Square, 20 queries a digit", "HopSkipJump, 100 a digit", "Jacobian augmentation")
 claim("It catches Square, HopSkipJump and the Jacobian augmentation", max(scores[name] for name in caught) < alarm)
-claim("It misses the blends, and even plain noise", min(scores["blends"], scores["noise"]) > alarm)
+claim("It misses NES, the blends, and even plain noise",
+      min(scores[name] for name in ("NES, 43 a digit", "blends", "noise")) > alarm)  # fmt: skip
 
 # %% [markdown]
 # W sees *two heaps*: some queries are new, the others small steps from them. Blends make one heap, and so does noise, which no
@@ -461,7 +470,7 @@ agreed, price = {"all digits": final["blends, probabilities"]}, {}
 for decimals in (2, 1):
     service = functools.partial(lambda q, d: round_outputs(company(q).detach().softmax(1), d), d=decimals)
     agreed[f"{decimals} decimal{'s' * (decimals > 1)}"] = agreement(
-        knockoff(service, blends, fresh(20), 40, runtime.generator(21)), company, x
+        knockoff(service, blends, fresh(20), 30, runtime.generator(21)), company, x
     )
     told = round_outputs(full, decimals)
     careless = full.round(decimals=decimals)
@@ -546,7 +555,7 @@ training.fit(taken, public, public_y, epochs=20, generator=runtime.generator(43)
 
 
 def stolen(asks, answers="probabilities"):
-    return knockoff(Victim(marked, answers=answers, budget=1000), asks, fresh(44), 40, runtime.generator(45))
+    return knockoff(Victim(marked, answers=answers, budget=1000), asks, fresh(44), 30, runtime.generator(45))
 
 
 suspects = {
@@ -619,7 +628,7 @@ def noisy(labels, seed):
 private_noisy, y_noisy = noisy(private_y, 50), noisy(y, 51)
 memoriser = fresh(52)
 training.fit(memoriser, private, private_noisy, epochs=80, generator=runtime.generator(53))
-leaky = knockoff(Victim(memoriser, budget=1000), blends, fresh(54), 40, runtime.generator(55))
+leaky = knockoff(Victim(memoriser, budget=1000), blends, fresh(54), 30, runtime.generator(55))
 strength = {
     "victim": (dataset_test(company, private_y, y), dataset_test(memoriser, private_noisy, y_noisy)),
     "its copy": (dataset_test(thief, private_y, y), dataset_test(leaky, private_noisy, y_noisy)),
@@ -636,9 +645,12 @@ claim("Where wrong labels were memorised, victim and copy have p < 0.02, and a t
       max(strength["victim"][1], strength["its copy"][1]) < min(0.02, strength["40 innocents (median)"][1] / 10))  # fmt: skip
 
 # %% [markdown]
-# On clean digits the trace is weak, since a model that generalises treats both sets alike. It is strong where the victim has
-# memorised. And mind the control: all innocents share *one* split into private and other digits, so their p-values are not
-# independent of each other.
+# On clean digits the trace is weak, since a model that generalises treats both sets alike, and a copy shows less of it than the
+# victim. It is strong where wrong labels were memorised.
+#
+# Mind the control. All forty innocents are asked about *one* pair of sets. If the private digits happen to be the easier ones, all
+# forty look a little guilty together: with one of five other seeds of this lab, every one of them had p < 0.05. So put a suspect
+# beside models that you know to be innocent, not only beside α.
 
 # %%
 guarantee(
