@@ -69,6 +69,16 @@ def test_the_quick_robustness_suite_fills_its_table():
             assert {name for name in who if name in peers.NAMES} >= {name for name in rivals if peers.installed(name)}
 
 
+@pytest.mark.timeout(120)
+def test_the_quick_membership_suite_fills_its_table():
+    rows = command.main(["membership", "--quick"])
+    contests = {title: list(group) for title, group in itertools.groupby(rows, key=lambda row: row["contest"])}
+    ways = {"ours", "in groups of a quarter", "one by one"}
+    expected = [ways | {"scikit-learn"}, ways, ways, {"ours", "one by one, records in a loop"}]
+    assert [{row["who"] for row in group} for group in contests.values()] == expected
+    assert all(0 <= row["success"] <= 1 for row in rows)
+
+
 def test_a_peer_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(peers, "installed", lambda peer: False)
     contest = next(iter(evasion.contests(torch.device("cpu"), quick=True)))
