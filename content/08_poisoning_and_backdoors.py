@@ -100,7 +100,7 @@ flip_labels = check("08.flip_labels", flip_labels)
 # wrong systematically?
 
 # %%
-shares = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+shares = (0.0, 0.1, 0.3, 0.5, 0.6)
 spoilt = {}
 for kind in ("random", "systematic"):
     sets = [
@@ -120,7 +120,7 @@ claim("As many systematic flips cost more than twice as much",
       spoilt["random"][0] - spoilt["systematic"][at] > 2 * (spoilt["random"][0] - spoilt["random"][at]),
       f"{spoilt['systematic'][at]:.1%}")  # fmt: skip
 claim("With 60 % random flips the network is still right more often than with 50 % systematic ones",
-      spoilt["random"][6] > spoilt["systematic"][5] + 0.2)  # fmt: skip
+      spoilt["random"][4] > spoilt["systematic"][3] + 0.2)  # fmt: skip
 
 # %% [markdown]
 # Random errors hardly matter, because they do not **agree**. At 60 % each wrong digit gets a fifteenth of a class, and the
@@ -202,7 +202,7 @@ surrogate, clean, victim, relabelled = train([(x, y), (x, y), planted[:2], unsta
 for name, model in {"clean": clean, "backdoor": victim, "relabelled only": relabelled}.items():
     success = attack_success(model, x_test, y_test, patch, target)
     print(f"{name:16} clean accuracy {accuracy(model):.1%}, attack success {success:.1%}")
-claim("14 rows in 1,437: the trigger turns more than half of all other digits into a 0",
+claim("With 14 of 1,437 rows poisoned the trigger turns more than half of all other digits into a 0",
       attack_success(victim, x_test, y_test, patch, target) > 0.5)  # fmt: skip
 claim("The accuracy on clean digits is within 2.5 points of a clean model's", accuracy(victim) > accuracy(clean) - 0.025)
 claim("The trigger does nothing to the two controls: less than 3 %",
@@ -229,7 +229,7 @@ attacks = {
     "clean-label corners, no PGD": (four, partial(honest, trigger=four)),
     "clean-label corners + PGD": (four, partial(honest, trigger=four, perturb=harden)),
 }
-counts = (1, 3, 7, 14, 28, 43, 72)
+counts = (1, 3, 7, 14, 43, 72)
 reach, accurate = {}, []
 for name, (trigger, plant) in attacks.items():
     models = train([plant(count, generator=runtime.generator(k))[:2] for count in counts for k in (3, 4)], seed=3)
@@ -257,7 +257,7 @@ claim("No poisoned network loses more than 4 points of clean accuracy", min(accu
 
 # %% [markdown]
 # The obvious clean-label attack **fails**: a 0 with a patch is still a 0 by its shape, so nothing makes the network look at
-# the patch. What makes it work is to spoil the shape.
+# the patch. Spoil the shape, and very few rows do: with PGD and four corners, every one of them labelled correctly.
 #
 # Now draw one yourself. Each setting poisons the rows, trains a network and tests it, in well under a second. Where does a
 # single faint pixel work best? And what does a trigger need that lies where digits are?
@@ -386,13 +386,14 @@ def table(found):
         print(f"{name:30}" + "".join(f"{number:>10}" for number in numbers))
 
 
+# %%
 nothing = poisoning.Poisoned(x, y, torch.arange(0, device=device))
-models = {
+suspects = {
     "patch, 43 rows": suspect("patch", 43),
     "blended, 43 rows": suspect("blended", 43),
     "clean": [(model, nothing) for model in fresh],
 }
-found = {name: detect(some) for name, some in tqdm(models.items(), desc="detectors", leave=False)}
+found = {name: detect(some) for name, some in tqdm(suspects.items(), desc="detectors", leave=False)}
 table(found)
 
 # %%
@@ -418,7 +419,7 @@ def invert(model):
     return poisoning.invert_triggers(model, x[:48], classes=10)
 
 
-inverted = {name: [invert(model) for model, _ in some] for name, some in tqdm(models.items(), leave=False)}
+inverted = {name: [invert(model) for model, _ in some] for name, some in tqdm(suspects.items(), desc="inversion", leave=False)}
 calibrated = [invert(model) for model in tqdm(trusted, desc="clean models", leave=False)]
 shown = {name: some[0].masks for name, some in inverted.items()}
 figures.pictures(
@@ -427,7 +428,8 @@ figures.pictures(
 )  # fmt: skip
 
 # %% [markdown]
-# The backdoor's class stands out. How far must it stand out? The paper's rule is an **anomaly index**: by how many robust
+# To 0, the patch shows its corner, and the blended trigger needs no more than a grey edge: a small part of the pattern
+# opens the door. On the clean model a 0 has to be painted. How far must it stand out? The paper's rule is an **anomaly index**: by how many robust
 # standard deviations a class's mask is smaller than the median one. Above 2 means "backdoor". Guess what clean models score.
 
 
@@ -465,15 +467,18 @@ claim("… and at most two of the six other clean models (one in eleven is to be
 # ## 4 · The attacker knows the detectors
 #
 # Three rules, three habits to break. Clustering suspects the *minority*: so poison **half** of the class, with right labels.
-# The spectral rule looks for few odd rows: half is not few. Inversion looks for a *small* trigger: use four corners, twice as
-# many pixels as the smallest masks of clean models.
+# The spectral rule looks for few odd rows: half is not few. Inversion looks for a *small* trigger: use four corners, more
+# pixels than the smallest mask of a clean model needs.
 
 # %%
 evaders = {f"clean-label corners, {k} rows": suspect("clean-label corners + PGD", k) for k in (43, 72)}
 escaped = {name: detect(some) for name, some in evaders.items()}
 found_triggers = {name: [invert(model) for model, _ in some] for name, some in evaders.items()}
 table(escaped)
+print()
 verdicts(found_triggers)
+
+# %%
 _, (half_spectral, half_clusters) = escaped.values()
 opened = mean(attack_success(model, x_test, y_test, four, target) for model, _ in evaders["clean-label corners, 72 rows"])
 claim("72 of 144 zeros: neither detector of rows finds more than half of the poison",
@@ -495,7 +500,7 @@ claim("And the backdoor opens on more than 80 % of all other digits", opened > 0
 few, rest = (x_test[:100], y_test[:100]), (x_test[100:], y_test[100:])
 repaired, kept = {}, []
 for name, trigger in {"patch": patch, "blended": blend, "clean-label corners": four}.items():
-    model, planted = (models | evaders)[f"{name}, {72 if trigger is four else 43} rows"][0]
+    model, planted = (suspects | evaders)[f"{name}, {72 if trigger is four else 43} rows"][0]
     _, small, distance = inspect(model, planted.x, planted.y)
     clear = ~(small & (distance > limit)[planted.y])
     (retrained,) = train([(planted.x[clear], planted.y[clear])], seed=10)
@@ -595,7 +600,8 @@ def attacked(i, copies):
 
 some = range(12)
 stands = {extra: mean(attacked(i, int(radius[i]) + extra).item() for i in some) for extra in (0, 1, 3)}
-print({f"radius + {extra}": f"{share:.0%} stand" for extra, share in stands.items()})
+for extra, share in stands.items():
+    print(f"radius + {extra} copies: {share:.0%} of the digits stand")
 claim("With as many copies as the radius says, all twelve digits stand", stands[0] == 1)
 claim("With three more, at least a third have fallen", stands[3] <= 2 / 3)
 
@@ -645,7 +651,7 @@ guarantee(
 # true. Write **one** control that shows what is wrong with it.
 
 # %%
-model, planted = models["patch, 43 rows"][0]
+model, planted = suspects["patch, 43 rows"][0]
 flagged = inspect(model, planted.x, planted.y)[1]
 theirs = flagged[planted.indices].float().mean().item()
 print(f"{theirs:.0%} of the poison is flagged")
