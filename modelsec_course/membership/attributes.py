@@ -25,13 +25,18 @@ def ask_each_value(model: Callable[[Tensor], Tensor], x: Tensor, *, column: int,
     """
     validation.function("model", model)
     _column(x, column)
+    if not len(values):
+        raise ValueError("values must hold what the hidden column can be, but it is empty")
     answers = []
     with frozen(model):
         for value in values:
             asked = x.clone()
             asked[:, column] = value
-            answers.append(model(asked).reshape(len(x)))
-    return torch.stack(answers, 1)
+            answers.append(model(asked))
+            if answers[-1].shape not in ((len(x),), (len(x), 1)):
+                got = tuple(answers[-1].shape)
+                raise ValueError(f"model must return a number for each of {len(x)} records, but it returned {got}")
+    return torch.stack([answer.reshape(len(x)) for answer in answers], 1)
 
 
 def infer_attribute(
@@ -87,7 +92,7 @@ def impute(x: Tensor, attribute: Tensor, queries: Tensor) -> Tensor:
         raise ValueError(f"attribute must hold every value from 0 on, at least two of them, but it holds {known}")
     guess = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     guess.fit(_numpy(x), _numpy(attribute))
-    return torch.from_numpy(guess.predict_proba(_numpy(queries))).to(queries)
+    return torch.as_tensor(guess.predict_proba(_numpy(queries)), dtype=queries.dtype, device=queries.device)
 
 
 def _column(x: Tensor, column: int) -> None:

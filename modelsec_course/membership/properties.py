@@ -60,4 +60,4 @@ def infer_property(answers: Tensor, property: Tensor, targets: Tensor) -> Tensor
     looks = [logits.detach().log_softmax(2).flatten(1).cpu().double().numpy() for logits in (answers, targets)]
     meta = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     meta.fit(looks[0], property.cpu().numpy())
-    return torch.from_numpy(meta.predict_proba(looks[1])[:, 1]).to(targets)
+    return torch.as_tensor(meta.predict_proba(looks[1])[:, 1], dtype=targets.dtype, device=targets.device)

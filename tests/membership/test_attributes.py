@@ -163,6 +163,8 @@ X, Y = records(), torch.zeros(6)
         ({"y": Y.long()}, ValueError, r"y must hold floating-point numbers"),
         ({"y": Y[:2]}, ValueError, r"y must have shape \(6,\)"),
         ({"model": 3}, TypeError, r"model must be callable"),
+        ({"model": lambda x: x[:, :2]}, ValueError, r"a number for each of 6 records, but it returned \(6, 2\)"),
+        ({"values": (), "prior": torch.ones(0)}, ValueError, r"values must hold what the hidden column can be"),
     ],
 )
 def test_bad_arguments_are_refused(options, kind, message):
