@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from modelsec_course import data, models, runtime
 from modelsec_course.membership import cluster, ensembles
@@ -39,9 +40,9 @@ def local(problem):
     return ensembles.train(ARCHITECTURE, *problem, generator=runtime.generator(7), **OPTIONS)
 
 
-def train(problem, where, **options):
+def train(problem, where, architecture=ARCHITECTURE, **options):
     return cluster.train(
-        ARCHITECTURE, *problem, cluster=where, **OPTIONS | {"generator": runtime.generator(7)} | options
+        architecture, *problem, cluster=where, **OPTIONS | {"generator": runtime.generator(7)} | options
     )
 
 
@@ -82,6 +83,17 @@ def test_a_schedulers_address_does_as_well_and_progress_counts_chunks(client, pr
     assert "shadow models" in shown.err
     assert "/6 " in shown.err
     assert shown.out == ""
+
+
+def test_an_architecture_written_in_a_notebook_travels(client, problem):
+    hidden = 12
+
+    def here():
+        scale = models.Normalize([0.5] * 64, [0.5] * 64)
+        return nn.Sequential(nn.Flatten(), scale, nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, 10))
+
+    expected = ensembles.train(here, *problem, generator=runtime.generator(7), **OPTIONS)
+    assert_same(train(problem, client, here), expected)
 
 
 def test_workers_killed_half_way_cost_time_and_no_result(client, problem, written):
