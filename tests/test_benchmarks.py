@@ -79,6 +79,16 @@ def test_the_quick_membership_suite_fills_its_table():
     assert all(0 <= row["success"] <= 1 for row in rows)
 
 
+def test_the_quick_extraction_suite_fills_its_table():
+    rows = command.main(["extraction", "--quick"])
+    contests = {title: list(group) for title, group in itertools.groupby(rows, key=lambda row: row["contest"])}
+    loops = {"ours", "ordinary loop (DataLoader)", "bound: the steps alone"}
+    loops |= {"ART, KnockoffNets"} if peers.installed("ART") else {"ART"}
+    expected = [loops, loops | {"scikit-learn, MLPClassifier"}, {"ours", "one line after the other"}]
+    assert [{row["who"] for row in group} for group in contests.values()] == expected
+    assert all(0 <= row.get("success", 0) <= 1 for row in rows)
+
+
 def test_a_peer_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(peers, "installed", lambda peer: False)
     contest = next(iter(evasion.contests(torch.device("cpu"), quick=True)))

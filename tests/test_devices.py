@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import torch
 
-from modelsec_course import evasion, membership, models, poisoning, robustness, runtime, training
+from modelsec_course import evasion, extraction, membership, models, poisoning, robustness, runtime, training
 from modelsec_course.evasion import (
     LOSSES,
     NORMS,
@@ -214,6 +214,37 @@ def test_shadow_models_and_the_attacks_on_members_work_where_their_inputs_are(pr
         rates = [membership.tpr_at_fpr(odds, members, 0.5), membership.auc(odds, members)]
     assert {result.device for result in results} == {x.device}
     assert all(0 <= rate.low <= rate.value <= rate.high <= 1 for rate in rates)
+
+
+def test_extraction_and_its_defences_work_where_their_inputs_are(problem):
+    net, x, y = problem
+    net.eval()
+    flat, student = torch.rand(30, 4, generator=runtime.generator(2)).to(x.device), models.linear(64, 10).to(x.device)
+    with torch.device("meta"):
+        victim, many = extraction.Victim(net, decimals=2), extraction.mixtures(x, 40)
+        mark = extraction.Watermark.draw(x[0] > 0.5, keys=3, lit=2)
+        rows, secret = mark.rows(x)
+        copy = extraction.knockoff(victim, many, student, epochs=2, progress=False)
+        extraction.active_knockoff(victim, many, copy, queries=20, rounds=2, epochs=1, progress=False)
+        p = (flat.sum(1) - 2).sigmoid()
+        results = [
+            victim(x),
+            many,
+            *extraction.solve_logistic(flat, p),
+            *extraction.solve_softmax(flat, torch.stack([1 - p, p], 1)),
+            *extraction.find_hyperplane(lambda z: z.sum(1) > 2, flat[0] + 2, flat[0] - 2),
+            extraction.nearest_earlier(many, many[:, 0, 0, 0].long()),
+            rows,
+            secret,
+        ]
+        numbers = [
+            extraction.agreement(net, copy, x),
+            extraction.prada_score(many, many[:, 0, 0, 0].long()),
+            mark.p_value(net, x),
+            extraction.dataset_inference(net, (x[:3], y[:3]), (x[3:], y[3:])),
+        ]
+    assert {result.device for result in results} == {x.device}
+    assert all(0 <= number <= 1 for number in numbers[:3])
 
 
 def test_poisoning_and_its_detectors_work_where_their_inputs_are(problem, monkeypatch):

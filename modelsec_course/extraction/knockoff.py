@@ -54,12 +54,12 @@ def imitate(
     validation.count("batch_size", batch_size)
     _answers(x, answers)
     generator = generator or runtime.generator(0)
-    optimiser = torch.optim.Adam(student.parameters(), lr)
+    optimiser = torch.optim.Adam(student.parameters(), lr, fused=True)
     student.train()
     for _ in tqdm(range(epochs), desc="copying", unit="epoch", leave=False, disable=not progress):
         order = torch.randperm(len(x), generator=generator, device=generator.device).to(x.device)
-        for batch in order.split(batch_size):
-            loss = F.cross_entropy(student(x[batch]), answers[batch])
+        for some, said in zip(x[order].split(batch_size), answers[order].split(batch_size), strict=True):
+            loss = F.cross_entropy(student(some), said)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
