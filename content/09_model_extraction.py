@@ -487,7 +487,7 @@ figures.bars(
     caption="1,000 blends. The service answers with all digits of its probabilities, with fewer, or with the label.",
 )  # fmt: skip
 for decimals, lost in price.items():
-    print(f"{decimals} decimals, 360 honest queries:", ", ".join(f"{what} {value:.3g}" for what, value in lost.items()))
+    print(f"Decimals: {decimals}. Of 360 honest queries:", ", ".join(f"{what} {n:.2g}" for what, n in lost.items()))
 
 # %%
 claim("The label of no honest user changes", all(price[d]["labels changed"] == 0 for d in price))

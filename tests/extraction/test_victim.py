@@ -36,7 +36,7 @@ def test_an_answer_brings_no_gradient_along(net, x, answers):
 def test_the_budget_is_kept_to_the_query(net, x):
     victim = Victim(net, budget=12)
     victim(x[:8])
-    with pytest.raises(OutOfQueries, match="5 queries are more than the 4 that are left: ask fewer at once"):
+    with pytest.raises(OutOfQueries, match="the budget has 4 queries left, but this call asks 5: ask fewer"):
         victim(x[:5])
     assert (victim.spent, victim.left) == (8, 4)  # what was refused did not count, and was not answered
     victim(x[:4])

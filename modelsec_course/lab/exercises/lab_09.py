@@ -27,7 +27,7 @@ LAB = Lab(
         "measure what monitoring and rounding cost the attacker, and what they cost honest users",
         "test whether a model is a copy, with a p-value that does not accuse the innocent",
     ),
-    seconds=35,
+    seconds=25,
 )
 
 # --------------------------------------------------------------------------------------------------- 09.solve_logistic
