@@ -37,12 +37,12 @@ def meet_a_person(
             axes[0].set(xticks=[], yticks=[])
             axes[0].grid(False)
             _groups(axes[1], said, with_it, answer, spreads)
-            axes[1].set_title(f"victim {victim} says {answer:.1f}: LiRA's score is {score:.1f}", fontsize=10)
-        likelier = "with it" if score > 0 else "without it"
+            axes[1].set_title(f"victim {victim} says {_signed(answer)}: LiRA's score is {_signed(score)}", fontsize=10)
+        known = [_signed(said[group].mean()) for group in (with_it, ~with_it)]
         words = (
-            f"Person {person}, {label}. Shadows with the record say {said[with_it].mean():.1f} on average, without it "
-            f"{said[~with_it].mean():.1f}. Victim {victim} says {answer:.1f}, which is {_times(score)} likelier "
-            f"**{likelier}**."
+            f"Person {person}, {label}. Shadows with the record say {known[0]} on average, without it {known[1]}. "
+            f"Victim {victim} says {_signed(answer)}, which is {_times(score)} likelier "
+            f"**{'with it' if score > 0 else 'without it'}**."
         )
         truth = "was" if inside[victim, person] else "was **not**"
         return fig, words + (f" The truth: it {truth} trained on this person." if reveal else "")
@@ -68,6 +68,10 @@ def _spread(shadows: Tensor, chosen: Tensor) -> float:
     """The standard deviation around each record's own mean, over all records."""
     mean = (shadows * chosen).sum(0) / chosen.sum(0)
     return (shadows - mean)[chosen].std().item()
+
+
+def _signed(value: float) -> str:
+    return f"{value:.1f}".replace("-", "−")
 
 
 def _times(score: float) -> str:
