@@ -260,13 +260,13 @@ claim("No poisoned network loses more than 4 points of clean accuracy", min(accu
 # the patch. Spoil the shape, and very few rows do: with PGD and four corners, every one of them labelled correctly.
 #
 # Now draw one yourself. Each setting poisons the rows, trains a network and tests it, in well under a second. Where does a
-# single faint pixel work best? And what does a trigger need that lies where digits are?
+# single pixel work best? And what does a trigger need that lies where the digits are?
 
 # %%
 explore(
     scenes.draw_a_trigger(lambda rows, labels: train([(rows, labels)], seed=4)[0], digits, clean, target),
-    row=(0, 7, 1, 5), column=(0, 7, 1, 5), size=(1, 4, 1, 2), strength=(0.1, 1.0, 0.1, 0.8), poisons=(0, 60, 5, 15),
-    labels={"poisons": "poisoned rows"},
+    row=(0, 7, 1, 7), column=(0, 7, 1, 7), size=(1, 4, 1, 2), strength=(0.1, 1.0, 0.1, 0.8), poisons=(0, 60, 5, 15),
+    labels={"row": "lowest row", "column": "rightmost column", "poisons": "poisoned rows"},
     caption="Three test digits with your trigger, and what the network does that was trained on it.",
 )  # fmt: skip
 

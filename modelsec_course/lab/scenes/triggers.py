@@ -22,13 +22,14 @@ Train = Callable[[Tensor, Tensor], nn.Module]
 def draw_a_trigger(train: Train, digits: Dataset, clean: nn.Module, target: int) -> Callable[..., tuple[Figure, str]]:
     """A scene: a square trigger on so many rows of `digits`, labelled `target`; `train(x, y)` makes the victim.
 
-    clean: a model trained without poison, the control. What hangs over the edge of the picture is cut off.
+    clean: a model trained without poison, the control. row, column: of the square's lower right pixel; what hangs over
+    the edge of the picture is cut off.
     """
 
     @functools.lru_cache(maxsize=256)
     def run(row: int, column: int, size: int, strength: float, poisons: int) -> tuple[Trigger, float, float, float]:
         mask = torch.zeros(digits.x_train.shape[-2:])
-        mask[row : row + size, column : column + size] = 1
+        mask[max(0, row + 1 - size) : row + 1, max(0, column + 1 - size) : column + 1] = 1
         trigger = Trigger(torch.ones_like(mask), mask, strength)
         x, y, _ = backdoor(
             digits.x_train, digits.y_train, poisons, trigger=trigger, target=target, generator=runtime.generator(1)
@@ -50,7 +51,7 @@ def draw_a_trigger(train: Train, digits: Dataset, clean: nn.Module, target: int)
             _bars(axes[3], {"clean accuracy": accuracy, "attack success": success, "… of a clean model": control})
         share = f"{poisons} of {len(digits.x_train):,} rows ({100 * poisons / len(digits.x_train):.1f} %)"
         return fig, (
-            f"A {size}×{size} square at row {row}, column {column}, strength {strength:.1f}, on {share}: clean "
+            f"A {size}×{size} square, down to row {row} and column {column}, strength {strength:.1f}, on {share}: clean "
             f"accuracy {100 * accuracy:.1f} %, **attack success {100 * success:.1f} %**; on a clean model "
             f"{100 * control:.1f} %."
         )
