@@ -384,7 +384,8 @@ def _lira_by_hand(target, shadows, members, *, ignore="", swap=False, own=True, 
     logs = [-((t - mean) ** 2) / (2 * spread**2) - (0 if ignore == "height" else np.log(spread))
             for mean, spread in zip(means, spreads, strict=True)]  # fmt: skip
     if densities:
-        return torch.as_tensor(np.exp(logs[0]) / np.exp(logs[1]))
+        with np.errstate(invalid="ignore"):  # 0 / 0, far away from both
+            return torch.as_tensor(np.exp(logs[0]) / np.exp(logs[1]))
     return torch.as_tensor({"in": -logs[1], "out": logs[0]}.get(ignore, logs[0] - logs[1]))
 
 
