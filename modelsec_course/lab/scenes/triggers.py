@@ -51,7 +51,7 @@ def draw_a_trigger(train: Train, digits: Dataset, clean: nn.Module, target: int)
             _bars(axes[3], {"clean accuracy": accuracy, "attack success": success, "… of a clean model": control})
         share = f"{poisons} of {len(digits.x_train):,} rows ({100 * poisons / len(digits.x_train):.1f} %)"
         return fig, (
-            f"A {size}×{size} square, down to row {row} and column {column}, strength {strength:.1f}, on {share}: clean "
+            f"A {size}×{size} square down to row {row}, column {column}, strength {strength:.1f}, on {share}: clean "
             f"accuracy {100 * accuracy:.1f} %, **attack success {100 * success:.1f} %**; on a clean model "
             f"{100 * control:.1f} %."
         )
