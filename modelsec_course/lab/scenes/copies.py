@@ -31,8 +31,9 @@ def grow_a_copy(
     own = (truth == y).double().mean().item()
 
     def draw(source: str, answers: str, queries: int) -> tuple[Figure, str]:
+        student = copy_of(source, answers, queries)  # trains, unless it did before
         with torch.no_grad():
-            said = copy_of(source, answers, queries)(x).argmax(1)
+            said = student(x).argmax(1)
         apart = (said != truth).nonzero().flatten().tolist()
         agreed, right = 1 - len(apart) / len(x), (said == y).double().mean().item()
         with plt.rc_context(STYLE):
