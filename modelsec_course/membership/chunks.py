@@ -102,7 +102,8 @@ def together(net: nn.Module) -> Callable[[dict[str, Tensor], Tensor], Tensor]:
 def _layer(layer: nn.Module, weights: dict[str, Tensor], x: Tensor) -> Tensor:
     """One layer of all models: by hand where that is faster, else by vmap."""
     if type(layer) is nn.Linear and x.dim() == 3 and "bias" in weights:
-        return torch.baddbmm(weights["bias"][:, None], x, weights["weight"].mT)
+        # The batch comes last, so that the gradient arrives in the weights' own layout.
+        return torch.baddbmm(weights["bias"][:, :, None], weights["weight"], x.mT).mT
     if type(layer) is nn.Conv2d and layer.groups == 1 and layer.padding_mode == "zeros" and "bias" in weights:
         beside = x.transpose(0, 1).flatten(1, 2)  # (batch, models · channels, h, w): a group of channels for each model
         kernels = weights["weight"].flatten(0, 1), weights["bias"].flatten()
