@@ -242,7 +242,8 @@ knockoff = check("09.knockoff", knockoff)
 
 # %%
 noise = torch.rand(blends.shape, generator=runtime.generator(13)).to(device)
-sources, budgets = {"blends": blends, "noise": noise}, [30, 100, 300, 1000]
+clean = extraction.mixtures(public, 1000, noise=0.0, generator=runtime.generator(42))  # for the widget, and section 5
+sources, budgets = {"blends": blends, "noise": noise, "clean blends": clean}, [30, 100, 300, 1000]
 
 
 @functools.cache
@@ -254,7 +255,7 @@ def copy_of(source, answers, queries):
 
 alone = fresh(22)
 training.fit(alone, public, public_y, epochs=300, generator=runtime.generator(23), progress=False)
-kinds = {f"{s}, {a}": (s, a) for s in sources for a in ("probabilities", "label")}
+kinds = {f"{s}, {a}": (s, a) for s in ("blends", "noise") for a in ("probabilities", "label")}
 grown = {name: [agreement(copy_of(*kind, n), company, x) for n in budgets] for name, kind in kinds.items()}
 figures.curves(
     budgets, grown | {"public digits alone (control)": [agreement(alone, company, x)] * 4},
@@ -281,7 +282,8 @@ claim("The control, who asks nothing, stays more than 4 points below the copy",
 # and their true labels give most of it for nothing, and the first 300 *labels* of blends give no more than that. And *which*
 # queries you ask matters more than how many.
 #
-# The attacker did not even need to know the network. The next cell trains a student of a quarter of its width.
+# The attacker did not even need to know the network. The next cell trains a student of a quarter of its width. In the widget
+# below it, **clean blends** are blends without noise.
 
 # %%
 narrow = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
@@ -290,8 +292,8 @@ narrow = knockoff(Victim(company, budget=1000), blends, narrow, 30, runtime.gene
 claim("A student with 32 hidden units instead of 128 agrees on more than 93 %", agreement(narrow, company, x) > 0.93,
       f"{agreement(narrow, company, x):.1%}")  # fmt: skip
 explore(
-    scenes.grow_a_copy(company, copy_of, x, y, budgets, grown),
-    source=["blends", "noise"], answers=["probabilities", "label"], queries=(20, 1000, 20, 100),
+    scenes.grow_a_copy(company, copy_of, x, y, budgets),
+    source=list(sources), answers=["probabilities", "label"], queries=(20, 1000, 20, 100),
     caption="Left: agreement by queries. Right: test digits on which the copy and the victim differ.",
 )  # fmt: skip
 
@@ -548,7 +550,6 @@ watermark_p_value = check("09.watermark_p_value", watermark_p_value)
 # pixels at the edge stay dark, so that no answer can tell of the keys.
 
 # %%
-clean = extraction.mixtures(public, 1000, noise=0.0, generator=runtime.generator(42))
 taken = fresh(10)
 taken.load_state_dict(marked.state_dict())
 training.fit(taken, public, public_y, epochs=20, generator=runtime.generator(43), progress=False)

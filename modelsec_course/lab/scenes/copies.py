@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import torch
@@ -20,27 +21,32 @@ def grow_a_copy(
     x: Tensor,
     y: Tensor,
     budgets: Sequence[int],
-    grown: Mapping[str, Sequence[float]],
 ) -> Callable[..., tuple[Figure, str]]:
     """A scene: `copy_of(source, answers, queries)` beside its victim on test digits x (n, 1, 8, 8) with labels y.
 
-    grown: the agreement at each of `budgets`, by "source, answers".
+    The line is drawn through the copies of all `budgets`, so let copy_of remember what it has trained.
     """
-    with torch.no_grad():
-        truth = victim(x).argmax(1)
+
+    @torch.no_grad()
+    def says(model: nn.Module) -> Tensor:
+        return model(x).argmax(1)
+
+    @functools.cache
+    def grown(source: str, answers: str) -> list[float]:
+        return [(says(copy_of(source, answers, n)) == truth).double().mean().item() for n in budgets]
+
+    truth = says(victim)
     own = (truth == y).double().mean().item()
 
     def draw(source: str, answers: str, queries: int) -> tuple[Figure, str]:
-        student = copy_of(source, answers, queries)  # trains, unless it did before
-        with torch.no_grad():
-            said = student(x).argmax(1)
+        said = says(copy_of(source, answers, queries))
         apart = (said != truth).nonzero().flatten().tolist()
         agreed, right = 1 - len(apart) / len(x), (said == y).double().mean().item()
         with plt.rc_context(STYLE):
             fig = plt.figure(figsize=(9.0, 3.4))
             left, right_side = fig.subfigures(1, 2, width_ratios=(1, 1.05))
             axes = left.subplots()
-            axes.plot(budgets, grown[f"{source}, {answers}"], color=BLUE, label=f"{source}, {answers}")
+            axes.plot(budgets, grown(source, answers), color=BLUE, label=f"{source}, {answers}")
             axes.scatter([queries], [agreed], color=BLACK, marker="D", s=60, zorder=3, label="this copy")
             axes.set(
                 xscale="log", xlabel="queries", ylabel="agreement with the victim", ylim=(0, 1.04), xlim=(18, 1100)
