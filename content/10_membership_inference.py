@@ -232,7 +232,8 @@ found = {name: [tpr_at_fpr(s.flatten(), m.flatten(), r) for r in rates] for name
 figures.curves(
     rates, {name: [max(value, 1e-4) for value in values] for name, values in found.items()} | {"dice": rates},
     xlabel="others accused (false-positive rate)", ylabel="members found (true-positive rate)", log="xy",
-    caption="600 people, eight victims, 64 shadow models. Dice find what they accuse.",
+    caption="600 people, eight victims, 64 shadow models. Dice find what they accuse. At the left end only 2 of 2,400 others "
+    "may be accused: there the lower curves are a handful of people.",
 )  # fmt: skip
 
 # %%
