@@ -48,7 +48,7 @@ def one_by_one(architecture: Callable, x: Tensor, y: Tensor, members: Tensor, ep
     """The ordinary loop: for each model, epoch and batch a forward pass, a backward pass and a step."""
     nets, draw = [], runtime.generator(0)
     for own in members:
-        net, mine = architecture().to(x.device), (x[own], y[own])
+        net, mine = architecture().to(x.device, memory_format=torch.channels_last), (x[own], y[own])
         optimiser = torch.optim.Adam(net.parameters(), LR, fused=True)
         for _ in range(epochs):
             for batch in torch.randperm(len(mine[1]), generator=draw).to(x.device).split(BATCH):

@@ -17,6 +17,7 @@ from modelsec_course import models, runtime
 __all__ = ["Architecture", "Chunk", "fresh", "together"]
 
 Architecture = Callable[[], nn.Module]
+POINTWISE, POOLING = (nn.ReLU, nn.Tanh, nn.GELU), (nn.MaxPool2d, nn.AvgPool2d)
 
 
 @dataclass(frozen=True)
@@ -87,29 +88,40 @@ class Chunk:
 def together(net: nn.Module) -> Callable[[dict[str, Tensor], Tensor], Tensor]:
     """forward(weights, x) of many models like `net`: (models, batch, ...) to logits (models, batch, classes)."""
     skeleton = copy.deepcopy(net).to("meta")
-    if not isinstance(skeleton, nn.Sequential):
-        return lambda weights, x: _layer(skeleton, weights, x)
+    layers = list(skeleton.named_children()) if isinstance(skeleton, nn.Sequential) else [("", skeleton)]
 
     def forward(weights: dict[str, Tensor], x: Tensor) -> Tensor:
-        for name, layer in skeleton.named_children():
-            own = {key.removeprefix(f"{name}."): w for key, w in weights.items() if key.startswith(f"{name}.")}
+        x = x.transpose(0, 1)  # (batch, models, ...): a model's channels stand beside the next one's
+        for name, layer in layers:
+            start = f"{name}." if name else ""
+            own = {key.removeprefix(start): weight for key, weight in weights.items() if key.startswith(start)}
             x = _layer(layer, own, x)
-        return x
+        return x.transpose(0, 1)
 
     return forward
 
 
 def _layer(layer: nn.Module, weights: dict[str, Tensor], x: Tensor) -> Tensor:
-    """One layer of all models: by hand where that is faster, else by vmap."""
+    """One layer of all models, (batch, models, ...) to the same: by hand where that is faster, else by vmap."""
+    models = x.shape[1]
+    if type(layer) in POINTWISE:
+        return layer(x)
+    if type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
+        return x.flatten(2)
     if type(layer) is nn.Linear and x.dim() == 3 and "bias" in weights:
         # The batch comes last, so that the gradient arrives in the weights' own layout.
-        return torch.baddbmm(weights["bias"][:, :, None], weights["weight"], x.mT).mT
+        return torch.baddbmm(weights["bias"][:, :, None], weights["weight"], x.permute(1, 2, 0)).permute(2, 0, 1)
+    if type(layer) in POOLING:
+        return layer(_beside(x)).unflatten(1, (models, -1))
     if type(layer) is nn.Conv2d and layer.groups == 1 and layer.padding_mode == "zeros" and "bias" in weights:
-        beside = x.transpose(0, 1).flatten(1, 2)  # (batch, models · channels, h, w): a group of channels for each model
-        kernels = weights["weight"].flatten(0, 1), weights["bias"].flatten()
-        out = F.conv2d(beside, *kernels, layer.stride, layer.padding, layer.dilation, groups=len(x))
-        return out.unflatten(1, (len(x), -1)).transpose(0, 1)
-    return vmap(lambda own, rows: functional_call(layer, own, (rows,)))(weights, x)
+        kernels, options = (weights["weight"].flatten(0, 1), weights["bias"].flatten()), (layer.padding, layer.dilation)
+        return F.conv2d(_beside(x), *kernels, layer.stride, *options, groups=models).unflatten(1, (models, -1))
+    return vmap(lambda own, rows: functional_call(layer, own, (rows,)), in_dims=(0, 1), out_dims=1)(weights, x)
+
+
+def _beside(x: Tensor) -> Tensor:
+    """(batch, models, channels, h, w) to (batch, models · channels, h, w), in the layout in which that is fast."""
+    return x.flatten(1, 2).contiguous(memory_format=torch.channels_last)
 
 
 def fresh(architecture: Architecture) -> nn.Module:
