@@ -14,7 +14,7 @@ from modelsec_course.evasion.norms import NORMS, back_inside_, per_input
 
 __all__ = ["apgd"]
 
-SMALL = 2**20  # numbers in a batch: below it a step's price is its calls, and a larger batch costs no more
+SMALL = 2**15  # numbers in a batch: below it a step costs its calls, and a larger batch costs no more
 
 
 @attack(loss=partial(validation.one_of, choices=(*LOSSES, "dlr-targeted")))
