@@ -68,7 +68,7 @@ def curves(
     """Lines over a common `x`, each labelled at its end.
 
     bands: (low, high) around a line, by its label.  marks: a dotted vertical line at x, by its text.
-    percent: the values are shares, shown as %.  log: "x", "y" or "xy".
+    percent: the values are shares, shown as %.  log: "x", "y" or "xy"; at most eight values of `x` are its ticks.
     """
     x = _numbers(x)
     with plt.rc_context(STYLE):
@@ -82,6 +82,8 @@ def curves(
                 axes.fill_between(x, low, high, color=PALETTE[i % 7], alpha=0.18, linewidth=0)
         axes.set(xlabel=xlabel, ylabel=ylabel, **({"ylim": ylim} if ylim else {}))  # None would stop the autoscaling
         _finish(fig, axes, percent, log)
+        if "x" in log and 1 < len(x) <= 8:
+            tick_at(axes, x)
         for text, at in (marks or {}).items():
             axes.axvline(at, color=GREY, linestyle=":", linewidth=1.5)
             where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center"}
@@ -166,6 +168,16 @@ def _finish(fig: Figure, axes: Axes, percent: bool, log: str, axis: Any = None) 
         getattr(axes, f"set_{name}scale")("log")
     if percent:
         (axis or axes.yaxis).set_major_formatter(lambda value, _: f"{100 * value:g} %")
+
+
+def tick_at(axes: Axes, x: np.ndarray, gap: float = 0.07) -> None:
+    """Ticks of a logarithmic axis at the values themselves, less those that would touch their left neighbour."""
+    where, kept = np.log(x / x[0]) / np.log(x[-1] / x[0]), [0]
+    for i in range(1, len(x)):
+        if where[i] - where[kept[-1]] >= gap:
+            kept.append(i)
+    axes.set_xticks(x[kept], [number(value) for value in x[kept]])
+    axes.set_xticks([], minor=True)
 
 
 def _ends(x: np.ndarray, ys: Mapping[str, Any], percent: bool) -> str:

@@ -8,6 +8,7 @@ import torch
 from matplotlib.colors import to_rgb
 
 from modelsec_course.lab import figures, style
+from modelsec_course.lab.charts import tick_at
 from modelsec_course.lab.style import label_ends
 
 
@@ -95,6 +96,15 @@ def test_curves_say_where_they_begin_and_end(shown):
 def test_curves_on_logarithmic_axes_with_gaps(shown):
     figures.curves([1, 10, 100], {"a": [1, 0.1, float("nan")]}, "x", "y", "c", log="xy")
     assert len(shown) == 1
+
+
+def test_few_values_on_a_logarithmic_axis_are_its_ticks_unless_they_would_touch():
+    fig, axes = plt.subplots()
+    axes.set_xscale("log")
+    tick_at(axes, np.array([1.0, 3.0, 7.0, 7.5, 72.0]))
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "3", "7", "72"]
+    assert not len(axes.get_xticks(minor=True))
+    plt.close(fig)
 
 
 def test_labels_at_the_ends_keep_apart():
