@@ -83,7 +83,7 @@ def train(
     )
     validation.flag("progress", progress)
     kept = []
-    with tqdm(total=epochs * len(chunks), desc="shadow models", unit="epoch", leave=False, disable=not progress) as bar:
+    with tqdm(total=epochs * len(chunks), desc="models", unit="epoch", leave=False, disable=not progress) as bar:
         for part in chunks:
             path = None if folder is None else Path(folder) / f"{part.key}.safetensors"
             weights = _kept(path, x.device)
