@@ -114,7 +114,7 @@ figures.curves(
     percent=True, ylim=(0, 1.03), caption="Mean of two networks for each point. Without wrong labels both are the control.",
 )  # fmt: skip
 at = shares.index(0.3)
-claim("30 % random flips cost less than 9 points", spoilt["random"][at] > spoilt["random"][0] - 0.09,
+claim("30 % random flips cost less than 6 points", spoilt["random"][at] > spoilt["random"][0] - 0.06,
       f"{spoilt['random'][0]:.1%} → {spoilt['random'][at]:.1%}")  # fmt: skip
 claim("As many systematic flips cost more than twice as much",
       spoilt["random"][0] - spoilt["systematic"][at] > 2 * (spoilt["random"][0] - spoilt["random"][at]),
@@ -217,10 +217,18 @@ claim("The trigger does nothing to the two controls: less than 3 %",
 # (Turner et al., 2019) the attacker stamps digits that *are* 0, and leaves their labels right. Guess whether that works.
 #
 # A second clean-label attack first runs PGD on these digits, on a surrogate of its own, so that they look like anything but a
-# 0 to a network. Whoever wants to learn their label has to lean on the trigger, here the four corners.
+# 0 to a network. Whoever wants to learn their label has to lean on the trigger, here the four corners. Its control: the same
+# PGD *without* the trigger in training, tested with it.
 
 # %%
-harden = partial(evasion.pgd, surrogate, eps=0.4, steps=20, stop_early=False)
+inside = 1 - corners.to(device)
+
+
+def harden(pictures, labels):
+    """PGD, on all pixels but those where the trigger will be: else PGD whitens the corners, and is a trigger itself."""
+    return pictures + inside * (evasion.pgd(surrogate, pictures, labels, eps=0.4, steps=20, stop_early=False) - pictures)
+
+
 dirty, honest = partial(poisoning.backdoor, x, y, target=target), partial(poisoning.clean_label, x, y, target=target)
 attacks = {
     "patch": (patch, partial(dirty, trigger=patch)),
@@ -228,6 +236,7 @@ attacks = {
     "clean-label patch": (patch, partial(honest, trigger=patch)),
     "clean-label corners, no PGD": (four, partial(honest, trigger=four)),
     "clean-label corners + PGD": (four, partial(honest, trigger=four, perturb=harden)),
+    "PGD, no corners": (four, partial(honest, trigger=lambda pictures: pictures, perturb=harden)),  # the control
 }
 counts = (1, 3, 7, 14, 43, 72)
 reach, accurate = {}, []
@@ -241,7 +250,7 @@ figures.curves(
     counts, reach, xlabel="poisoned rows (of 1,437)", ylabel="attack success", percent=True, log="x", ylim=(-0.03, 1.03),
     marks={"1 %": 14.37, "3 %": 43.1},
     caption=f"Mean of two networks for each point. All are {min(accurate):.0%} to {max(accurate):.0%} accurate on clean "
-    f"digits; no trigger turns more than {control:.1%} of them on a clean model.",
+    f"digits; on a clean model the triggers turn {control:.1%} of the others into a 0, at most.",
 )  # fmt: skip
 
 # %%
@@ -250,17 +259,20 @@ claim("3 % of the rows give patch and blended triggers more than 80 %", min(at_3
       f"{at_3['patch']:.0%} and {at_3['blended']:.0%}")  # fmt: skip
 claim("With right labels the patch alone does next to nothing: below 15 %, with 72 rows too",
       max(reach["clean-label patch"]) < 0.15)  # fmt: skip
-claim("Four corners alone stay below 65 %; with PGD they reach more than 70 %, at 3 %",
-      at_3["clean-label corners, no PGD"] < 0.65 and at_3["clean-label corners + PGD"] > 0.7,
+claim("Four corners alone stay below 45 %; with PGD they reach more than 70 %, at 3 %",
+      at_3["clean-label corners, no PGD"] < 0.45 and at_3["clean-label corners + PGD"] > 0.7,
       f"{at_3['clean-label corners, no PGD']:.0%} → {at_3['clean-label corners + PGD']:.0%}")  # fmt: skip
+claim("PGD without corners opens nothing: below 3 %, with 72 rows too", max(reach["PGD, no corners"]) < 0.03,
+      f"{max(reach['PGD, no corners']):.1%}")  # fmt: skip
 claim("No poisoned network loses more than 4 points of clean accuracy", min(accurate) > accuracy(clean) - 0.04)
 
 # %% [markdown]
 # The obvious clean-label attack **fails**: a 0 with a patch is still a 0 by its shape, so nothing makes the network look at
-# the patch. Spoil the shape, and very few rows do: with PGD and four corners, every one of them labelled correctly.
+# the patch. Spoil the shape, and very few rows do: with PGD and four corners, every one of them labelled correctly. The control
+# shows that it takes both. (Small steps along a line are chance: each point is two networks.)
 #
-# Now draw one yourself. Each setting poisons the rows, trains a network and tests it, in well under a second. Where does a
-# single pixel work best? And what does a trigger need that lies where the digits are?
+# Now draw one yourself. Each setting poisons the rows, trains a network and tests it, in well under a second. Take 60 rows, half
+# strength and a single pixel: does it work better in a corner or in the middle of the picture? Guess why.
 
 # %%
 explore(
@@ -269,6 +281,14 @@ explore(
     labels={"row": "lowest row", "column": "rightmost column", "poisons": "poisoned rows"},
     caption="Three test digits with your trigger, and what the network does that was trained on it.",
 )  # fmt: skip
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# In a corner, by far. There nearly every digit is black, so a white pixel means one thing only. In the middle white pixels are
+# part of most digits.
+#
+# </details>
 
 # %% [markdown]
 # ## 3 · Looking for poison
@@ -287,7 +307,7 @@ explore(
 def spectral_scores(features):
     """The squared coordinate of each row, from the mean, along the direction of largest spread: (n,).
 
-    features: (n, d), the activations of all rows that bear one label.
+    features: (n, d), float32 or float64, the activations of all rows that bear one label.
     """
     ### BEGIN SOLUTION
     centred = features - features.mean(0)
@@ -307,9 +327,10 @@ spectral_scores = check("08.spectral_scores", spectral_scores)
 
 # %%
 def activation_clusters(features):
-    """Which rows are in the smaller of two clusters: bool (n,).
+    """Which rows are in the smaller of two clusters: bool (n,), on the device of features.
 
-    features: (n, d), the activations of all rows that bear one label.
+    features: (n, d), the activations of all rows that bear one label. With d or n below ten, keep all components.
+    scikit-learn is at hand: `sklearn.decomposition.PCA`, `sklearn.cluster.KMeans`, both for numpy arrays.
     """
     ### BEGIN SOLUTION
     from sklearn.cluster import KMeans
@@ -362,9 +383,9 @@ print(f"the clusters of clean models stand apart by at most {limit:.2f}")
 # clean rows. Flagging rows by dice would make the two equal.
 
 # %%
-def suspect(kind, count):
+def suspect(kind, count, **changed):
     """Three networks with `count` rows of a kind of poison, each with its training set."""
-    sets = [attacks[kind][1](count, generator=runtime.generator(k)) for k in (7, 8, 9)]
+    sets = [attacks[kind][1](count, generator=runtime.generator(k), **changed) for k in (7, 8, 9)]
     return list(zip(train([planted[:2] for planted in sets], seed=7), sets, strict=True))
 
 
@@ -429,49 +450,56 @@ figures.pictures(
 
 # %% [markdown]
 # To 0, the patch shows its corner, and the blended trigger needs no more than a grey edge: a small part of the pattern
-# opens the door. On the clean model a 0 has to be painted. How far must it stand out? The paper's rule is an **anomaly index**: by how many robust
-# standard deviations a class's mask is smaller than the median one. Above 2 means "backdoor". Guess what clean models score.
+# opens the door. On the clean model a 0 has to be painted. How far must a mask stand out? The paper's rule is an **anomaly
+# index**: by how many robust standard deviations a class's mask is smaller than the median one. Above 2 means "backdoor".
+#
+# The other rule is **calibrated**: how small is each class's mask, next to the median of ten clean models' *for that class*? Below
+# four fifths means "backdoor". Guess what clean models score by either.
 
 
 # %%
-def smallest(found):
-    return found.sizes.min().item()
+usual = torch.stack([found.sizes for found in calibrated]).median(0).values  # (10,), one for each class
+print("pixels that a mask needs on clean models:", "  ".join(f"{k}: {n:.1f}" for k, n in enumerate(usual)))
 
 
-def index(found):
+def by_index(found):
     return poisoning.anomaly_index(found.sizes).max().item()
 
 
-size_limit = min(smallest(found) for found in calibrated)
+def by_size(found):
+    return (found.sizes / usual).min().item()
 
 
 def verdicts(inverted):
     for name, some in inverted.items():
-        by_index, by_size = sum(index(f) > 2 for f in some), sum(smallest(f) < size_limit for f in some)
-        spread = f"indices {min(map(index, some)):.1f} to {max(map(index, some)):.1f}"
-        print(f"{name:30} index > 2: {by_index:2} of {len(some):2} ({spread:19})   smaller: {by_size} of {len(some)}")
+        indices, shares = [by_index(f) for f in some], [by_size(f) for f in some]
+        print(f"{name:23} index {min(indices):.1f} to {max(indices):.1f}: {sum(n > 2 for n in indices)} of {len(some)} accused"
+              f"    size {min(shares):.0%} to {max(shares):.0%}: {sum(n < 0.8 for n in shares)} of {len(some)}")  # fmt: skip
 
 
 verdicts({"clean, for calibration": calibrated} | inverted)
-accused = sum(index(f) > 2 for f in calibrated + inverted["clean"])
+accused = sum(by_index(f) > 2 for f in calibrated + inverted["clean"])
 claim("An index above 2 accuses at least one of 16 clean models", accused >= 1, f"{accused} of 16")
-caught = {name: sum(smallest(f) < size_limit for f in some) for name, some in inverted.items()}
-claim("A mask smaller than any of ten clean models': all three blended ones, at least two of three with a patch",
-      caught["blended, 43 rows"] == 3 and caught["patch, 43 rows"] >= 2)  # fmt: skip
-claim("… and at most two of the six other clean models (one in eleven is to be expected)", caught["clean"] <= 2)
+caught = {name: sum(by_size(f) < 0.8 for f in some) for name, some in inverted.items()}
+claim("Below four fifths of the usual size: all three with a patch, all three blended, at most one of six other clean models",
+      caught["patch, 43 rows"] == caught["blended, 43 rows"] == 3 and caught["clean"] <= 1)  # fmt: skip
 
 # %% [markdown]
-# A spread estimated from ten classes is too noisy to divide by. Comparing the *size* with clean models of the same kind works,
-# for whoever can train them: **calibrate**. So what one detector misses another finds. Are you safe?
+# Both rules see these backdoors. The index accuses clean models too, now and then: a spread estimated from ten classes is too
+# noisy to divide by. And it compares a 0 with an 8, although they need different masks; a calibrated rule compares a 0 with a 0,
+# for whoever can train clean models of the same kind. So what one detector misses another finds. Are you safe?
 #
 # ## 4 · The attacker knows the detectors
 #
-# Three rules, three habits to break. Clustering suspects the *minority*: so poison **half** of the class, with right labels.
-# The spectral rule looks for few odd rows: half is not few. Inversion looks for a *small* trigger: use four corners, more
-# pixels than the smallest mask of a clean model needs.
+# Every rule is a habit to break. Clustering suspects the *minority* of a label: so poison the **majority** of it, with right
+# labels. The spectral rule looks for few odd rows: a majority is not few. Inversion looks for a mask that is smaller than usual:
+# so take a **large trigger**, four corners, and towards a class that needs little anyway. You have printed which one that is: 4.
 
 # %%
-evaders = {f"clean-label corners, {k} rows": suspect("clean-label corners + PGD", k) for k in (43, 72)}
+evaders = {
+    f"{count} corners to {goal}": suspect("clean-label corners + PGD", count, target=goal)
+    for count, goal in ((43, 0), (80, 0), (80, 4))
+}
 escaped = {name: detect(some) for name, some in evaders.items()}
 found_triggers = {name: [invert(model) for model, _ in some] for name, some in evaders.items()}
 table(escaped)
@@ -479,17 +507,23 @@ print()
 verdicts(found_triggers)
 
 # %%
-_, (half_spectral, half_clusters) = escaped.values()
-opened = mean(attack_success(model, x_test, y_test, four, target) for model, _ in evaders["clean-label corners, 72 rows"])
-claim("72 of 144 zeros: neither detector of rows finds more than half of the poison",
-      max(half_spectral[0], half_clusters[0]) <= 0.5)  # fmt: skip
-claim("Trigger inversion accuses at most one of the three",
-      sum(smallest(f) < size_limit for f in found_triggers["clean-label corners, 72 rows"]) <= 1)  # fmt: skip
-claim("And the backdoor opens on more than 80 % of all other digits", opened > 0.8, f"{opened:.0%}")
+opened = {
+    goal: mean(attack_success(model, x_test, y_test, four, goal) for model, _ in evaders[f"80 corners to {goal}"])
+    for goal in (0, 4)
+}
+claim("80 rows of about 145: neither detector of rows finds more than half of the poison",
+      max(recall for goal in (0, 4) for recall, _ in escaped[f"80 corners to {goal}"]) <= 0.5)  # fmt: skip
+ratios = {name: [by_size(f) for f in some] for name, some in found_triggers.items()}
+claim("By its size, inversion finds the trigger to 0 in all three networks",
+      max(ratios["80 corners to 0"]) < 0.8, f"at most {max(ratios['80 corners to 0']):.0%} of the usual size")  # fmt: skip
+claim("… and the trigger to 4 in none", min(ratios["80 corners to 4"]) > 0.8, f"at least {min(ratios['80 corners to 4']):.0%}")
+claim("Both backdoors open on more than 80 % of all other digits", min(opened.values()) > 0.8,
+      f"{opened[0]:.0%} and {opened[4]:.0%}")  # fmt: skip
 
 # %% [markdown]
-# With 43 rows clustering still sees them: the two clusters stand apart, and the poison is the smaller. With 72 the clusters
-# stand apart as well, but which one is guilty?
+# With 43 rows clustering still sees them: the clusters stand apart, and the poison is the smaller. With 80 they stand apart as
+# well, so the **label** is exposed; but the rows that are flagged, the FPR above, are the *clean* ones. Only the trigger to 4 also
+# hides from a calibrated inversion. The index is above 2 for most of these networks; but it rises that high on clean ones too.
 #
 # ### Repairs
 #
@@ -499,8 +533,8 @@ claim("And the backdoor opens on more than 80 % of all other digits", opened > 0
 # %%
 few, rest = (x_test[:100], y_test[:100]), (x_test[100:], y_test[100:])
 repaired, kept = {}, []
-for name, trigger in {"patch": patch, "blended": blend, "clean-label corners": four}.items():
-    model, planted = (suspects | evaders)[f"{name}, {72 if trigger is four else 43} rows"][0]
+for name, trigger in {"patch, 43 rows": patch, "blended, 43 rows": blend, "80 corners to 0": four}.items():
+    model, planted = (suspects | evaders)[name][0]
     _, small, distance = inspect(model, planted.x, planted.y)
     clear = ~(small & (distance > limit)[planted.y])
     (retrained,) = train([(planted.x[clear], planted.y[clear])], seed=10)
@@ -515,9 +549,15 @@ figures.bars(
     f"{100 * max(kept):.0f} points.",
 )  # fmt: skip
 claim("Dropping rows closes the patch's backdoor, below 15 %, but not the other two, above 60 %",
-      repaired["patch: rows dropped"] < 0.15
-      and min(repaired[f"{name}: rows dropped"] for name in ("blended", "clean-label corners")) > 0.6)  # fmt: skip
-claim("Fine-pruning costs accuracy in all three", max(kept) < 0)
+      repaired["patch, 43 rows: rows dropped"] < 0.15
+      and min(repaired[f"{name}: rows dropped"] for name in ("blended, 43 rows", "80 corners to 0")) > 0.6)  # fmt: skip
+claim("Fine-pruning costs accuracy in all three, and closes none: above 15 %",
+      max(kept) < 0 and min(repaired[name] for name in repaired if "pruned" in name) > 0.15)  # fmt: skip
+
+# %% [markdown]
+# Dropping rows repairs what the detector sees, here the patch. With the majority poisoned it drops the clean zeros, and the
+# backdoor is the better for it. Fine-pruning weakens backdoors, at a price, and closes none here: the units that carry them also
+# read digits.
 
 # %% [markdown]
 # ## 5 · What can be proved
@@ -606,7 +646,8 @@ claim("With as many copies as the radius says, all twelve digits stand", stands[
 claim("With three more, at least a third have fallen", stands[3] <= 2 / 3)
 
 # %% [markdown]
-# So the certificate is true, and not far from tight. Now the backdoors of this lab, against the ensemble:
+# Twelve digits prove nothing; the argument does, and these agree with it. It is not far from tight. Now the backdoors of this
+# lab, against the ensemble. They **rewrite** rows, and a rewritten row leaves one part and enters another: it costs two votes.
 
 # %%
 curve = {}
@@ -620,7 +661,7 @@ for name in ("blended", "clean-label corners + PGD"):
             row.append(attack_success(voters.votes, x_test, y_test, trigger, target))
 figures.curves(
     counts, curve, xlabel="poisoned rows (of 1,437)", ylabel="attack success", percent=True, log="x", ylim=(-0.03, 1.03),
-    caption="Ridge classifiers, one on all rows or 50 that vote.",
+    caption="Ridge classifiers, one on all rows or 50 that vote. Each row is rewritten, so a radius of r covers r / 2 of them.",
 )  # fmt: skip
 at_14 = {name: row[counts.index(14)] for name, row in curve.items()}
 claim("14 blended rows open one classifier for most digits, and 50 that vote for less than 5 %",
@@ -629,8 +670,9 @@ claim("72 clean-label rows open the vote too, for more than 70 %: more than it i
       curve["clean-label corners + PGD, 50 parts"][-1] > 0.7)  # fmt: skip
 
 # %% [markdown]
-# The proof ends at about 20 rows, and beyond it the ensemble is no safer than a single model. It raises the price; it does not
-# replace knowing **where the data come from** (provenance, signatures: lab 16).
+# No radius is above 25 rows added, which is 12 rewritten. Beyond it the vote may hold, as it does against most of the blended
+# rows, or fall, as with 72 clean-label ones: nothing is promised. It raises the price; it does not replace knowing **where the
+# data come from** (provenance, signatures: lab 16).
 
 # %%
 guarantee(
@@ -638,7 +680,7 @@ guarantee(
     "on how poison looks.",
     does_not="A rewritten row counts twice. The label may be wrong to begin with. Detectors guarantee nothing: they find the "
     "poison that their authors had in mind.",
-    adapts="More rows than the radius; clean labels, large triggers and half of a class against detectors.",
+    adapts="More rows than the radius; against detectors clean labels, large triggers and the majority of a class.",
     cost=f"{100 - 100 * certified['50 parts'][0]:.0f} % errors with 50 parts, where the network makes "
     f"{100 - 100 * accuracy(clean):.0f} %; 50 models to train and to ask. Detectors cost clean rows, and clean models to "
     "calibrate on.",
@@ -668,7 +710,7 @@ claim("On theirs too, it flags more than a quarter of all rows, all of them clea
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# k-means splits *every* label in two, so something is flagged for every label: a quarter or more of a clean training set. A
+# k-means splits *every* label in two, so something is flagged for every label: more than a quarter of a clean training set. A
 # recall without a false-positive rate says nothing; flagging all rows has a recall of 100 %.
 #
 # </details>

@@ -211,9 +211,14 @@ exercise(
 # -------------------------------------------------------------------------------------------------- 08.attack_success
 
 
-def _reader(x: Tensor) -> Tensor:
+class _Reader(nn.Module):
     """A model that says what the first pixel holds, in tenths."""
-    return nn.functional.one_hot((x.flatten(1)[:, 0] * 10).round().long(), 10).float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.one_hot((x.flatten(1)[:, 0] * 10).round().long(), 10).float()
+
+
+_reader = _Reader()
 
 
 def _says(*labels: int) -> Tensor:
