@@ -250,7 +250,7 @@ figures.curves(
     counts, reach, xlabel="poisoned rows (of 1,437)", ylabel="attack success", percent=True, log="x", ylim=(-0.03, 1.03),
     marks={"1 %": 14.37, "3 %": 43.1},
     caption=f"Mean of two networks for each point. All are {min(accurate):.0%} to {max(accurate):.0%} accurate on clean "
-    f"digits; on a clean model the triggers turn {control:.1%} of the others into a 0, at most.",
+    f"digits; a clean model calls at most {control:.1%} of the others a 0 when they wear a trigger.",
 )  # fmt: skip
 
 # %%
@@ -671,7 +671,7 @@ claim("72 clean-label rows open the vote too, for more than 70 %: more than it i
 
 # %% [markdown]
 # No radius is above 25 rows added, which is 12 rewritten. Beyond it the vote may hold, as it does against most of the blended
-# rows, or fall, as with 72 clean-label ones: nothing is promised. It raises the price; it does not replace knowing **where the
+# rows, or fall, as with 43 clean-label ones: nothing is promised. It raises the price; it does not replace knowing **where the
 # data come from** (provenance, signatures: lab 16).
 
 # %%

@@ -48,7 +48,7 @@ def draw_a_trigger(train: Train, digits: Dataset, clean: nn.Module, target: int)
                 ax.set(xticks=[], yticks=[])
                 ax.grid(False)
             axes[1].set_title("test digits with the trigger", fontsize=10, fontweight="normal", loc="center")
-            _bars(axes[3], {"clean accuracy": accuracy, "attack success": success, "the same, clean model": control})
+            _bars(axes[3], {"clean accuracy": accuracy, "attack success": success, "on a clean model": control})
         share = f"{poisons} of {len(digits.x_train):,} rows ({100 * poisons / len(digits.x_train):.1f} %)"
         return fig, (
             f"A {size}×{size} square down to row {row}, column {column}, strength {strength:.1f}, on {share}: clean "
