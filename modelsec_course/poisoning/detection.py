@@ -86,7 +86,7 @@ def invert_triggers(
 
     x: (n, channels, height, width) clean inputs in [0, 1].  steps, lr: of Adam, for all classes at once. The weight of
     the mask's length grows while the goal is reached and shrinks while it is not. A class that never gets there keeps
-    the whole picture. A class with a backdoor has a mask far smaller than the others: see `anomaly_index`.
+    the whole picture. A class with a backdoor has a smaller mask than on a clean network, if its trigger is small.
     Source: Wang et al., 2019, "Neural Cleanse: Identifying and Mitigating Backdoor Attacks in Neural Networks".
     """
     _check_inversion(model, x, classes, steps, lr, reached)
@@ -118,7 +118,7 @@ def anomaly_index(sizes: Tensor) -> Tensor:
     """How many robust standard deviations each class's trigger is *smaller* than the median one: like sizes (classes,).
 
     The usual verdict is "backdoor" above 2. With ten classes the spread is a poor estimate, so that accuses clean
-    networks and passes poisoned ones: set the threshold on clean networks of your own, or compare the sizes themselves.
+    networks and passes poisoned ones: rather compare each class's size with that of clean networks of your own.
     Source: Wang et al., 2019, "Neural Cleanse: Identifying and Mitigating Backdoor Attacks in Neural Networks".
     """
     validation.tensor("sizes", sizes)
