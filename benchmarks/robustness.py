@@ -43,9 +43,11 @@ def contests(device: torch.device, quick: bool) -> Iterator[harness.Contest]:
         blind = partial(square_attack, norm="l2")
         yield contest("square_l2", f"Square, L2, {queries} queries", many, blind, queries, eps=EPS_L2, **ask)
     for name in ("digits-cnn", "digits-cnn-pgd", "digits-cnn-trades"):
-        several = partial(square_attack, at_once=8)
-        yield beside_peers(name, zoo.load(name, device=device), "square", f"Square, L∞ {EPS_DIGITS}, {queries} queries",
-                           many, several, queries, eps=EPS_DIGITS, **_digits(device, many), **ask)  # fmt: skip
+        contest = partial(beside_peers, name, zoo.load(name, device=device), "square")
+        title, shown = f"Square, L∞ {EPS_DIGITS}, {queries} queries", _digits(device, many)
+        yield contest(title, many, _squares, queries, eps=EPS_DIGITS, **shown, **ask)
+        half = partial(_squares, share=0.5)
+        yield contest(f"{title}, ours {queries // 2}", many, half, queries // 2, eps=EPS_DIGITS, **shown, **ask)
     contest = partial(beside_peers, "standard", victims.load("standard", device, quick))
     most, rounds = (60, 1) if quick else (5000, 16)
     jump = partial(_jump, most=most)
@@ -58,6 +60,10 @@ def contests(device: torch.device, quick: bool) -> Iterator[harness.Contest]:
 def _digits(device: torch.device, n: int) -> dict[str, Tensor]:
     held_out = data.load("digits").to(device)
     return {"x": held_out.x_test[:n], "y": held_out.y_test[:n]}
+
+
+def _squares(model: nn.Module, x: Tensor, y: Tensor, *, eps: float, queries: int, share: float = 1.0) -> Tensor:
+    return square_attack(model, x, y, eps=eps, queries=int(share * queries), at_once=8)
 
 
 def _jump(model: nn.Module, x: Tensor, y: Tensor, *, most: int, steps: int) -> Tensor:
