@@ -185,8 +185,8 @@ claim("At 1 % false accusations it finds fewer than 3 % of the members", by_thre
 #
 # $$ \log \Lambda = \log \mathcal{N}(a;\, \mu_{\text{in}}, \sigma_{\text{in}}^2) - \log \mathcal{N}(a;\, \mu_{\text{out}}, \sigma_{\text{out}}^2). $$
 #
-# Thirty shadows are enough for a mean, but a spread of thirty is rough. So pool it: **one** σ_in and **one** σ_out for all
-# people, taken around each one's own mean.
+# A mean needs few shadows, a spread needs many. So pool it: **one** σ_in and **one** σ_out for all people, from what every
+# shadow's answer deviates from its person's own mean.
 
 
 # %%
@@ -195,7 +195,7 @@ def lira(target, shadows, members):
 
     target: (..., n) the attacked models' log-odds.  shadows: (models, n) those of shadow models.
     members: bool (models, n), which of them were trained on which record.
-    The two means belong to a record; the two standard deviations are pooled over all records.
+    The two means belong to a record; the two standard deviations are over all records' deviations from these.
     """
     ### BEGIN SOLUTION
     gaussians = []
@@ -212,7 +212,7 @@ lira = check("10.lira", lira)
 # ## 2 · The headline figure
 #
 # How many members are found, for each rate of false accusations? Both axes are logarithmic, because the left end is what
-# matters. *Without only* is LiRA with the shadows that have not seen the person: one side of a Gaussian, but nobody has to be
+# matters. *Outsiders only* is LiRA with the shadows that have not seen the person: one side of a Gaussian, but nobody has to be
 # trained on. Two controls: the same scores, judged by **another model's** list of members, and **untrained** networks as
 # victims and shadows, which can know nobody.
 
@@ -222,7 +222,7 @@ empty = membership.train(architecture, x, y, members, epochs=1, lr=1e-12, genera
 nobody = logit_scale(empty.logits(x), y)
 attacks = {
     "LiRA": (scores, inside),
-    "LiRA, without only": (membership.lira(victims, shadows, trained_on, mode="offline"), inside),
+    "LiRA, outsiders only": (membership.lira(victims, shadows, trained_on, mode="offline"), inside),
     "one threshold": (victims, inside),
     "another list": (scores, inside.roll(1, 0)),
     "untrained": (lira(nobody[:8], nobody[8:], trained_on), inside),
@@ -242,12 +242,22 @@ low, high = membership.tpr_at_fpr(scores, inside, 0.01)[1:]
 claim("At 1 % false accusations LiRA finds at least five times as many members as one threshold",
       at["LiRA"][0.01] >= 5 * at["one threshold"][0.01],
       f"{at['LiRA'][0.01]:.1%} [{low:.1%}, {high:.1%}] against {at['one threshold'][0.01]:.1%}")  # fmt: skip
-claim("With shadows without the record only, it still finds at least three times as many",
-      at["LiRA, without only"][0.01] >= 3 * at["one threshold"][0.01])  # fmt: skip
+claim("With outsiders only, it still finds at least three times as many",
+      at["LiRA, outsiders only"][0.01] >= 3 * at["one threshold"][0.01])  # fmt: skip
 claim("Both controls have an AUC between 0.46 and 0.54",
       all(0.46 < membership.auc(*attacks[name]).value < 0.54 for name in ("another list", "untrained")))  # fmt: skip
 
+# %%
+rough = {}
+for k in (64, 16):
+    by = [membership.lira(victims, shadows[:k], trained_on[:k], variance=how) for how in ("pooled", "each")]
+    rough[k] = [tpr_at_fpr(s.flatten(), inside.flatten(), 0.01) for s in by]
+    print(f"{k} shadows at 1 %: pooled spreads find {rough[k][0]:.1%}, a spread for each person {rough[k][1]:.1%}")
+claim("With 16 shadow models, pooled spreads find at least 1.2 times as many", rough[16][0] > 1.2 * rough[16][1])
+
 # %% [markdown]
+# With 64 shadows pooling hardly matters at 1 %, for people do differ in their spreads. It pays when shadows are few.
+#
 # Same question, same single query, many times the members. Now meet the people. Move to one, and see what models say of them
 # that were trained with the record, and without. Where the two hills part, membership shows. People are sorted by how far.
 
@@ -258,18 +268,20 @@ explore(
     scenes.meet_a_person(
         x[order], y[order], wrong[order], victims[:, order], inside[:, order], shadows[:, order], trained_on[:, order]
     ),
-    person=(0, 599, 1, 12), victim=(0, 7, 1, 0), reveal=False, labels={"reveal": "reveal the truth"},
+    person=(0, 599, 1, 0), victim=(0, 7, 1, 0), reveal=False, labels={"reveal": "reveal the truth"},
     caption="Left: the person. Right: log-odds from 64 shadow models, and one victim's answer.",
 )  # fmt: skip
 
 # %% [markdown]
-# Start at person 0 and move right, then look at the last hundred. Who is exposed?
+# Move right from person 0, then look at the last hundred. Who is exposed?
 
 # %%
 threshold = scores[~inside].sort(descending=True).values[int(0.01 * (~inside).sum())]
 named = scores > threshold
 shares, ends = {}, {}
-for kind, group in {"label right": ~wrong, "label wrong": wrong}.items():
+hard = ~wrong & (mean[1] < mean[1][~wrong].quantile(0.1))  # models without them find these the hardest
+kinds = {"label wrong": wrong, "label right, hardest tenth": hard, "label right, the others": ~wrong & ~hard}
+for kind, group in kinds.items():
     caught = named[:, group][inside[:, group]]
     shares[kind] = caught.float().mean().item()
     ends[kind] = clopper_pearson(int(caught.sum()), len(caught))
@@ -279,17 +291,19 @@ figures.bars(
 )  # fmt: skip
 claim("More than 85 % of the members with a wrong label are found", shares["label wrong"] > 0.85,
       f"{shares['label wrong']:.0%}")  # fmt: skip
-claim("Fewer than 20 % of those with a right one", shares["label right"] < 0.2, f"{shares['label right']:.0%}")
+claim("More than 25 % of the hardest tenth with a right label, and fewer than 6 % of the others",
+      shares["label right, hardest tenth"] > 0.25 and shares["label right, the others"] < 0.06,
+      f"{shares['label right, hardest tenth']:.0%} and {shares['label right, the others']:.1%}")  # fmt: skip
 
 # %% [markdown]
-# The average hid this. Most people blend in; the odd ones, whom the model could only learn **by heart**, are exposed nearly all.
-# In a hospital, that is the rare case.
+# The average hid this. Most people blend in. Exposed are those whom the model could only learn **by heart**: nearly all with a
+# wrong label, and many whose right label other models hardly believe. In a hospital, that may be the rare case.
 #
 # ## 3 · With one shadow model
 #
 # Sixty-four shadows are dear when the victim is large. RMIA (Zarifzadeh, Liu & Shokri, 2024) makes more of few. It asks how much
 # the victim likes x *more than models do in general*, p(x | victim) / p(x), and compares that ratio with the ratios of other
-# people z who were surely in nobody's training set. Its score is the share of them that x outdoes.
+# people z who were surely in nobody's training set: here the test digits. Its score is the share of them that x outdoes.
 #
 # This time all labels are right: 1,437 digits, half of them in each training set. Guess: how do the two compare with 1 shadow
 # model, and with 32?
@@ -311,7 +325,7 @@ odds, p, q = logit_scale(own, digits.y_train), likes(own, digits.y_train), likes
 
 
 def compare(first, k):
-    """TPR at 1 % of LiRA, of LiRA without only, and of RMIA, with the k shadow models from `first` on."""
+    """TPR at 1 % of LiRA, of LiRA with outsiders only, and of RMIA, with the k shadow models from `first` on."""
     use = slice(first, first + k)
     by = (
         membership.lira(odds[:8], odds[use], halves[use]),
@@ -324,7 +338,7 @@ def compare(first, k):
 counts = [1, 2, 4, 8, 16, 32]
 few = torch.stack([torch.stack([compare(8 + k * i, k) for i in range(min(8, 32 // k))]).mean(0) for k in counts])
 figures.curves(
-    counts, dict(zip(["LiRA", "LiRA, without only", "RMIA"], few.T.tolist(), strict=True)), log="x", percent=True,
+    counts, dict(zip(["LiRA", "LiRA, outsiders only", "RMIA"], few.T.tolist(), strict=True)) | {"dice": [0.01] * 6}, log="x", percent=True,
     xlabel="shadow models", ylabel="members found at 1 %",
     caption="Digits with right labels, eight victims; mean of up to eight sets of shadow models.",
 )  # fmt: skip
@@ -334,8 +348,9 @@ claim("With 32 they are within a third of each other", few[-1].max() < 1.5 * min
       f"RMIA {few[-1, 2]:.1%}, LiRA {few[-1, 0]:.1%}")  # fmt: skip
 
 # %% [markdown]
-# LiRA needs both kinds of shadows for each person, and one model is of one kind only. Note also how little clean data leaks:
-# a few per cent, not most of the odd ones.
+# LiRA needs both kinds of shadows for each person, and one model is of one kind only. For the other kind the library puts the mean
+# over all people, which misleads: less is found than by dice. With 32, what leaks is about what leaked of the right labels
+# above: a few per cent on average, and an average hides who.
 #
 # ## 4 · Defences, attacked again
 #
@@ -368,13 +383,14 @@ views = {
     "stopped early": logit_scale(stopped.logits(x), y),
 }
 tiny = 1e-4 * torch.rand(inside.shape, generator=runtime.generator(8)).to(device)  # breaks ties by dice
-defended = {"label only: the gap attack": tpr_at_fpr((right[:8] + tiny).flatten(), inside.flatten(), 0.01)}
-for name, seen_by in views.items():
-    attack = lira(seen_by[:8], seen_by[8:], trained_on) + tiny
-    defended[name + ": LiRA"] = tpr_at_fpr(attack.flatten(), inside.flatten(), 0.01)
+attacked = {name + ": LiRA": lira(seen_by[:8], seen_by[8:], trained_on) + tiny for name, seen_by in views.items()}
+attacked["label only: the gap attack"] = right[:8] + tiny
+measured = {name: membership.tpr_at_fpr(attack, inside, 0.01) for name, attack in attacked.items()}
+defended = {name: rate.value for name, rate in measured.items()}
 figures.bars(
-    defended, ylabel="members found at 1 % false accusations", percent=True, horizontal=True,
-    caption="The attacker's shadow models are defended like the victims.",
+    defended, errors={name: (rate.low, rate.high) for name, rate in measured.items()},
+    ylabel="members found at 1 % false accusations", percent=True, horizontal=True,
+    caption="The attacker's shadow models are defended like the victims. Dice find 1 %. 95 % intervals.",
 )  # fmt: skip
 
 # %%
@@ -387,10 +403,16 @@ claim("A label alone stops the gap attack (below 3 %), but LiRA on labels finds 
 claim("Stopping early more than halves what LiRA finds, and costs at most 3 points of test accuracy",
       defended["stopped early: LiRA"] < 0.5 * defended["all scores: LiRA"] and accuracy[1] > accuracy[0] - 0.03,
       f"accuracy {accuracy[0]:.1%} → {accuracy[1]:.1%}")  # fmt: skip
+after = attacked["stopped early: LiRA"]
+limit = after[~inside].sort(descending=True).values[int(0.01 * (~inside).sum())]
+odd = (after > limit)[:, wrong][inside[:, wrong]].float().mean().item()
+claim("Stopped early, more than 15 % of the members with a wrong label are still found", odd > 0.15,
+      f"{odd:.0%}, before {shares['label wrong']:.0%}")  # fmt: skip
 
 # %% [markdown]
-# Hiding the answer makes the attack dearer; the model knows what it knew. Training less makes it **know** less of single people.
-# That helps on average and promises nothing: lab 13 will bound what anybody can learn, whatever the attack.
+# Rounding hides next to nothing. Labels only make the attack dearer: 32 queries for one. The model knows what it knew.
+# Training less makes it **know** less of single people. It helps the odd ones too, but leaves many of them exposed, and
+# promises nothing: lab 13 will bound what anybody can learn, whatever the attack.
 
 # %% [markdown]
 # ## 5 · One attribute
@@ -459,7 +481,7 @@ infer_attribute = check("10.infer_attribute", infer_attribute)
 # %% [markdown]
 # Now two models of the outcome, trained on 147 people. A network with 69,000 weights learns them **by heart**. **Ridge
 # regression** has ten weights. Which of them tells you the sex, and of whom? Ask about the network's members *and* about 147
-# people whom it has not seen.
+# people whom it has not seen. Both attacks start from what imputation says: that is their prior, one row for each person.
 
 
 # %%
@@ -485,7 +507,7 @@ def ridge(rows):
 def guessed(model, split, who):
     """The share of group 0 or 1 whose sex the attack guesses right. σ: the model's error on its members, at least 0.05."""
     sigma = max(0.05, (model(records[split[0]]) - outcome[split[0]]).square().mean().sqrt().item())
-    prior = sex[split[2]].bincount() / len(split[2])
+    prior = membership.impute(rest[split[2]], sex[split[2]], rest[split[who]])
     chances = infer_attribute(model, records[split[who]], outcome[split[who]], column, (1.0, 2.0), prior, sigma)
     return (chances.argmax(1) == sex[split[who]]).float().mean().item()
 
@@ -493,10 +515,12 @@ def guessed(model, split, who):
 # %%
 nets = [network(split[0], 70 + k) for k, split in enumerate(splits)]
 each = {
-    "imputation, no model": plain,
+    "imputation, members": plain,
+    "imputation, others": imputed(rest, 1),
     "network, members": [guessed(net, split, 0) for net, split in zip(nets, splits, strict=True)],
     "network, others": [guessed(net, split, 1) for net, split in zip(nets, splits, strict=True)],
     "ridge, members": [guessed(ridge(split[0]), split, 0) for split in splits],
+    "ridge, others": [guessed(ridge(split[0]), split, 1) for split in splits],
 }
 told = {name: sum(values) / 5 for name, values in each.items()}
 figures.bars(
@@ -511,14 +535,17 @@ claim("The network gives away the sex of more than 90 % of its members; imputati
       told["network, members"] > 0.9 and 0.6 < baseline < 0.8,
       f"{told['network, members']:.0%} and {baseline:.0%}")  # fmt: skip
 claim("Of others it tells at least 3 points less than imputation does",
-      told["network, others"] < sum(imputed(rest, 1)) / 5 - 0.03, f"{told['network, others']:.0%}")  # fmt: skip
-claim("Ridge tells less than imputation, even of its members", told["ridge, members"] < baseline,
-      f"{told['ridge, members']:.0%}")  # fmt: skip
+      told["network, others"] < told["imputation, others"] - 0.03,
+      f"{told['network, others']:.0%} and {told['imputation, others']:.0%}")  # fmt: skip
+claim("Ridge is within 7 points of imputation, and as right about others as about its members, within 7 points",
+      abs(told["ridge, members"] - baseline) < 0.07 and abs(told["ridge, members"] - told["ridge, others"]) < 0.07,
+      f"{told['ridge, members']:.0%} of members, {told['ridge, others']:.0%} of others")  # fmt: skip
 
 # %% [markdown]
-# Both controls matter. Without imputation, 70 % would look like a leak. Without the others, you could not tell memory from
-# knowledge: it is **memory**, for of others the network says little more than a coin. A model that does not learn people by
-# heart tells nothing that the other columns did not.
+# Both controls matter. Without imputation, what ridge reaches would look like a leak: it is what the other columns tell.
+# Without the others, you could not tell memory from knowledge. The network's is **memory**: of others it tells about as much as
+# a coin, for it is so sure of itself that it overrules a better prior. Ridge has not learned people by heart, and knows its
+# members no better than anybody else.
 #
 # ### A whole training set
 #
@@ -594,7 +621,8 @@ claim("With the scanner's difference taken out, the AUC is lower", fair.value < 
 # <details><summary>Answer</summary>
 #
 # Members and non-members differ in more than membership: in the scanner. A **blind** score, such as the brightest pixel, tells
-# them apart without any model (Das, Zhang & Tramèr, 2024). So the AUC says nothing about the model. Members and non-members
+# them apart without any model, with an AUC of 1.00 (Das, Zhang & Tramèr, 2024). With every picture made equally bright, the
+# model's own falls from 0.79 to about 0.6. So the AUC says nothing about the model. Members and non-members
 # must be drawn from one population, by dice, as your 72 halves were.
 #
 # </details>

@@ -224,6 +224,16 @@ def _rate_ties(rate):
     expect_close(rate(torch.zeros(300), members, 0.1), 0.0, 1e-6, "the same score for all: the share found at 10 %")
 
 
+def _rate_rounds(rate):
+    """Rounds what it may accuse down to whole people, but 29 % of 100 are 29"""
+    for n, fpr, allowed in ((150, 0.01, 1), (150, 0.05, 7), (100, 0.29, 29)):
+        last = n - 1 - allowed  # the highest score among the others that must stay below, or at, the threshold
+        inside = torch.tensor([last + 0.3, last + 0.7, last - 0.3, last + 1.5])
+        scores, members = torch.cat([torch.arange(float(n)), inside]), torch.arange(n + 4) >= n
+        what = f"{allowed} of {n} others may be accused at {fpr:.0%}, {allowed + 1} are too many: the share of 4 found"
+        expect_close(rate(scores, members, fpr), 3 / 4, 1e-6, what)
+
+
 def _rate_order(rate):
     """Only the order counts, and a higher rate of false accusations finds no fewer"""
     draw = runtime.generator(5)
@@ -257,10 +267,12 @@ def _rate_by_roc(scores, members, fpr):
     return float(true[false <= fpr + 1e-12].max())
 
 
-def _rate_wrong(scores, members, fpr, *, of="others", strict=True, late=0, refuse=True, swap=False, interpolate=False):
+def _rate_wrong(
+    scores, members, fpr, *, of="others", strict=True, late=0, slack=1e-9, refuse=True, swap=False, interpolate=False,
+):  # fmt: skip
     members = ~members if swap else members
     others = {"others": scores[~members], "all": scores, "members": scores[members]}[of].sort(descending=True).values
-    allowed = math.floor(fpr * len(others) + 1e-9)
+    allowed = math.floor(fpr * len(others) + slack)
     if refuse and allowed < 1:
         raise ValueError("too few non-members")
     if interpolate:
@@ -271,17 +283,24 @@ def _rate_wrong(scores, members, fpr, *, of="others", strict=True, late=0, refus
     return (scores[members] > threshold if strict else scores[members] >= threshold).float().mean().item()
 
 
+def _rate_by_quantile(scores, members, fpr):
+    others = scores[~members]
+    if len(others) * fpr < 1:
+        raise ValueError("too few non-members")
+    return (scores[members] > torch.quantile(others, 1 - fpr)).float().mean().item()
+
+
 exercise(
     "10.tpr_at_fpr",
     title="What is found at few false accusations",
     reference=tpr_at_fpr,
-    properties=[_rate_by_hand, _rate_ties, _rate_order, _rate_gauss, _rate_refuses],
+    properties=[_rate_by_hand, _rate_rounds, _rate_ties, _rate_order, _rate_gauss, _rate_refuses],
     hints=[
-        "How many of the others may be accused? `allowed = int(fpr * n_others)`. None? Then raise a ValueError.",
-        "Sort the others' scores downwards. If everything *above* `sorted[allowed]` is accused, exactly the first "
+        "How many of the others may be accused? `fpr * n_others`, rounded down. None? Then raise a ValueError.",
+        "Sort the others' scores downwards. If everything *above* `sorted[allowed]` is accused, at most the first "
         "`allowed` of them are. (With `allowed` = all of them there is no such score: accuse everybody.)",
         "What counts is the share of `scores[members]` above that threshold: `>`, not `>=`: ties are not accused. "
-        "Beware of rounding: `0.07 * 100` is a little above 7, and `0.29 * 100` a little below 29.",
+        "Beware of rounding: `0.29 * 100` is a little below 29, so add `1e-9` before you round down.",
     ],
     second=_rate_by_roc,
     mutants={
@@ -293,6 +312,9 @@ exercise(
         "answers whatever it is asked": functools.partial(_rate_wrong, refuse=False),
         "members and others exchanged": functools.partial(_rate_wrong, swap=True),
         "interpolates between points of the ROC": functools.partial(_rate_wrong, interpolate=True),
+        "a quantile, which lies between two scores": _rate_by_quantile,
+        "rounds up": functools.partial(_rate_wrong, slack=1 - 1e-9),
+        "forgets that 0.29 × 100 is a little below 29": functools.partial(_rate_wrong, slack=0),
     },
 )
 
@@ -335,6 +357,16 @@ def _lira_spread(lira):
     expect_close(got, torch.full((5,), math.log(3)), 1e-3, "spreads 1 with and 3 without, the score at the common mean")
 
 
+def _lira_pooled(lira):
+    """One spread for all records: what each deviates from its own mean, all deviations together"""
+    sign = torch.tensor([1.0, -1.0]).repeat(200)[:, None]
+    members = torch.arange(400)[:, None] < torch.tensor([300, 100])  # shadows with the record: 300 and 100
+    shadows = torch.where(members, 1.0, -1.0) + sign * torch.where(members == torch.tensor([True, False]), 1.0, 3.0)
+    got = lira(torch.full((2,), 3.0), shadows, members)  # with and without, spread² is (300 × 1² + 100 × 3²) / 400 = 3
+    what = "two records' spreads are 1 over 300 shadows and 3 over 100, pooled √3, means 1 and −1: the scores at 3"
+    expect_close(got, torch.full((2,), 2.0), 0.05, what)
+
+
 def _lira_closed_form(lira):
     """Scores N(μ, 1) for members, N(0, 1) for others, μ = 1, moved by how hard a record is: finds 5 % to 10 % at 1 %"""
     target, shadows, members, truth = _world(n=20_000, shadows=64)
@@ -372,14 +404,17 @@ def _lira_many(lira):
                  "the scores of two models")  # fmt: skip
 
 
-def _lira_by_hand(target, shadows, members, *, ignore="", swap=False, own=True, densities=False, slack=1e-6):
+def _lira_by_hand(
+    target, shadows, members, *, ignore="", swap=False, own=True, pool="deviations", densities=False, slack=1e-6
+):
     """With nan-means in numpy, and the Gaussian written out."""
     t, s, m = np.asarray(target, float), np.asarray(shadows, float), np.asarray(members)
     inside, outside = np.where(m, s, np.nan), np.where(m, np.nan, s)
     means = [np.nanmean(part, 0 if own else None) for part in (inside, outside)]
-    spreads = [
-        np.sqrt(np.nanmean((part - mean) ** 2)) + slack for part, mean in zip((inside, outside), means, strict=True)
-    ]
+    squares = [(part - mean) ** 2 for part, mean in zip((inside, outside), means, strict=True)]
+    if pool != "deviations":  # each record's own variance, or the mean of these
+        squares = [np.nanmean(part, 0) for part in squares]
+    spreads = [np.sqrt(part if pool == "each" else np.nanmean(part)) + slack for part in squares]
     means, spreads = (means[::-1], spreads[::-1]) if swap else (means, spreads)
     logs = [-((t - mean) ** 2) / (2 * spread**2) - (0 if ignore == "height" else np.log(spread))
             for mean, spread in zip(means, spreads, strict=True)]  # fmt: skip
@@ -393,7 +428,7 @@ exercise(
     "10.lira",
     title="The likelihood ratio",
     reference=membership.lira,
-    properties=[_lira_exact, _lira_spread, _lira_control, _lira_closed_form, _lira_many, _lira_far],
+    properties=[_lira_exact, _lira_spread, _lira_pooled, _lira_control, _lira_closed_form, _lira_many, _lira_far],
     hints=[
         "Two means for each record: over the shadows with it, and over those without. "
         "`torch.where(members, shadows, 0).sum(0) / members.sum(0)` is the first.",
@@ -405,6 +440,8 @@ exercise(
     mutants={
         "with and without exchanged": functools.partial(_lira_by_hand, swap=True),
         "one mean for all records": functools.partial(_lira_by_hand, own=False),
+        "a spread for each record": functools.partial(_lira_by_hand, pool="each"),
+        "the mean of the records' variances": functools.partial(_lira_by_hand, pool="variances"),
         "forgets that a wide density is low": functools.partial(_lira_by_hand, ignore="height"),
         "looks at models without the record only": functools.partial(_lira_by_hand, ignore="in"),
         "looks at models with the record only": functools.partial(_lira_by_hand, ignore="out"),

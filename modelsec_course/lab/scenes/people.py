@@ -25,10 +25,13 @@ def meet_a_person(
     """
     scores = lira(victims, shadows, members)
     spreads = [_spread(shadows, ~members), _spread(shadows, members)]
+    ends = min(float(shadows.min()), float(victims.min())) - 1, max(float(shadows.max()), float(victims.max())) + 1
 
     def draw(person: int, victim: int, reveal: bool) -> tuple[Figure, str]:
         said, with_it = shadows[:, person].cpu().numpy(), members[:, person].cpu().numpy()
         answer, score = float(victims[victim, person]), float(scores[victim, person])
+        told = (", a member" if inside[victim, person] else ", not a member") if reveal else ""
+        truth = "was" if inside[victim, person] else "was **not**"
         label = f"labelled {int(y[person])}" + (", wrongly" if wrong[person] else "")
         with plt.rc_context(STYLE):
             fig, axes = plt.subplots(1, 2, figsize=(9.0, 3.2), width_ratios=(1, 2.6))
@@ -36,32 +39,34 @@ def meet_a_person(
             axes[0].set_title(f"person {person}, {label}", fontsize=10, loc="center")
             axes[0].set(xticks=[], yticks=[])
             axes[0].grid(False)
-            _groups(axes[1], said, with_it, answer, spreads)
-            axes[1].set_title(f"victim {victim} says {_signed(answer)}: LiRA's score is {_signed(score)}", fontsize=10)
+            _groups(axes[1], said, with_it, answer, spreads, ends)
+            axes[1].set_title(
+                f"victim {victim} says {_signed(answer)}: LiRA's score is {_signed(score)}{told}", fontsize=10
+            )
         known = [_signed(said[group].mean()) for group in (with_it, ~with_it)]
         words = (
             f"Person {person}, {label}. Shadows with the record say {known[0]} on average, without it {known[1]}. "
             f"Victim {victim} says {_signed(answer)}, which is {_times(score)} likelier "
             f"**{'with it' if score > 0 else 'without it'}**."
         )
-        truth = "was" if inside[victim, person] else "was **not**"
         return fig, words + (f" The truth: it {truth} trained on this person." if reveal else "")
 
     return draw
 
 
-def _groups(axes: Axes, said: np.ndarray, with_it: np.ndarray, answer: float, spreads: list[float]) -> None:
+def _groups(
+    axes: Axes, said: np.ndarray, with_it: np.ndarray, answer: float, spreads: list[float], ends: tuple[float, float]
+) -> None:
     """Two histograms, the Gaussians that LiRA puts in their places, and the victim's answer as a line."""
-    low, high = min(said.min(), answer) - 2, max(said.max(), answer) + 2
-    edges, grid = np.linspace(low, high, 33), np.linspace(low, high, 200)
+    edges, grid = np.arange(math.floor(ends[0]), ends[1] + 0.75, 0.75), np.linspace(*ends, 300)
     looks = (("without the record", ~with_it, VERMILION, "//"), ("with the record", with_it, BLUE, ""))
     for (name, group, colour, hatch), spread in zip(looks, spreads, strict=True):
         axes.hist(said[group], edges, density=True, color=colour, alpha=0.35, hatch=hatch, edgecolor=colour, label=name)
         bell = np.exp(-((grid - said[group].mean()) ** 2) / (2 * spread**2)) / (spread * math.sqrt(2 * math.pi))
         axes.plot(grid, bell, color=colour, marker="", linestyle="--" if hatch else "-")
     axes.axvline(answer, color=BLACK, linewidth=2, marker="", linestyle=":", label="the victim's answer")
-    axes.set(xlabel="log-odds of the person's label", ylabel="density of shadow models")
-    axes.legend(loc="upper left", fontsize=8.5)
+    axes.set(xlim=ends, xlabel="log-odds of the person's label", ylabel="density of shadow models")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3, fontsize=8.5)
 
 
 def _spread(shadows: Tensor, chosen: Tensor) -> float:
