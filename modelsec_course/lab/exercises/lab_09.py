@@ -144,7 +144,7 @@ def _softmax_more(solve):
     noise = 0.05 * torch.randn(p.shape, generator=runtime.generator(4)).double()
     noisy = (p.log() + noise).softmax(1)
     got_weight, _ = solve(x, noisy)
-    gap = (got_weight - (weight - weight[0])).abs().max().item()
+    gap = (got_weight - got_weight[0] - (weight - weight[0])).abs().max().item()  # in any gauge
     expect(gap < 0.025, f"from 300 noisy answers a weight is {gap:.3f} off, expected about 0.01: are all 300 used?")
 
 
@@ -224,7 +224,11 @@ def _knockoff_soft(copy):
     student = copy(extraction.Victim(net), x, _student(8, 4), 60, runtime.generator(0))
     with torch.no_grad():
         gap = (student(x).softmax(1) - net(x).softmax(1)).abs().mean().item()
-    expect(gap < 0.03, f"the copy's probabilities are {gap:.3f} off on average, expected less than 0.03")
+    expect(
+        gap < 0.03,
+        f"the copy's probabilities are {gap:.3f} off on average, expected less than 0.03. Likely causes: answers "
+        "turned into labels, a softmax before cross_entropy, or too few steps (batches larger than 64)",
+    )
 
 
 def _knockoff_labels(copy):
@@ -346,10 +350,12 @@ def _prada_labels(score):
 
 
 def _prada_outlier(score):
-    """A distance more than three standard deviations from the mean is left out"""
+    """A distance more than three standard deviations above or below the mean is left out"""
     steps = np.random.default_rng(4).uniform(1, 2, size=50)
-    got = score(_path(np.append(steps, 60.0)), torch.zeros(52, dtype=torch.int64))
-    expect_close(got, shapiro(steps).statistic, 1e-4, "W of 50 distances, and one of 60 that must not count")
+    for far in (60.0, 0.01):
+        got = score(_path(np.append(steps, far)), torch.zeros(52, dtype=torch.int64))
+        want = shapiro(steps).statistic
+        expect_close(got, want, 1e-4, f"W of 50 distances from 1 to 2, and one of {far:g} that must not count")
 
 
 def _prada_digits(score):
@@ -362,7 +368,7 @@ def _prada_digits(score):
     expect(honest > 0.9 and search < 0.7, f"honest digits score {honest:.3f}, small steps {search:.3f}")
 
 
-def _prada_loop(queries, labels, *, same=True, cut=3.0, order=2, which="earlier", part="statistic"):
+def _prada_loop(queries, labels, *, same=True, cut=3.0, keep_near=False, order=2, which="earlier", part="statistic"):
     """Query by query, in numpy."""
     queries, labels = queries.flatten(1).double().numpy(), labels.numpy()
     found = []
@@ -373,7 +379,8 @@ def _prada_loop(queries, labels, *, same=True, cut=3.0, order=2, which="earlier"
         if len(other):
             found.append(np.linalg.norm(queries[other] - queries[i], ord=order, axis=1).min())
     found = np.array(found or [0.0, 1.0, 1.5])
-    kept = found[np.abs(found - found.mean()) <= cut * found.std()]
+    apart = (found - found.mean()) / found.std()
+    kept = found[(apart <= cut) & ((apart >= -cut) | keep_near)]
     return float(getattr(shapiro(kept), part))
 
 
@@ -393,6 +400,7 @@ exercise(
         "compares with later queries too": functools.partial(_prada_loop, which="all"),
         "compares with the query before, not the nearest": functools.partial(_prada_loop, which="last"),
         "ignores the labels": functools.partial(_prada_loop, same=False),
+        "leaves out far outliers, and keeps near ones": functools.partial(_prada_loop, keep_near=True),
         "keeps outliers": functools.partial(_prada_loop, cut=math.inf),
         "adds up the pixels' changes": functools.partial(_prada_loop, order=1),
         "gives the p-value, not W": functools.partial(_prada_loop, part="pvalue"),
@@ -439,13 +447,15 @@ def _round_label(rounded):
         )
 
 
-def _round_little(rounded):
-    """No class but the largest moves by a whole unit, 10^-decimals"""
+def _round_down(rounded):
+    """Every class but the largest is rounded down: it never rises, and falls by less than a unit, 10^-decimals"""
     p = _probabilities()
     others = ~F.one_hot(p.argmax(1), 20).bool()
     for decimals in (1, 2, 3):
-        moved = (rounded(p, decimals) - p).abs()[others].max().item()
-        expect(moved < 10**-decimals, f"decimals = {decimals}: a class moved by {moved:.4f}")
+        moved = (rounded(p, decimals) - p)[others]
+        rose, fell = moved.max().item(), -moved.min().item()
+        expect(rose < 1e-6, f"decimals = {decimals}: a class that is not the largest rose by {rose:.4f}: round it down")
+        expect(fell < 10**-decimals, f"decimals = {decimals}: a class that is not the largest fell by {fell:.4f}")
 
 
 def _same_shape(result, args, kwargs) -> None:
@@ -466,11 +476,22 @@ def _round_rows(probabilities, decimals, *, how=math.floor, rest=True):
     return torch.tensor(rows, dtype=probabilities.dtype, device=probabilities.device)
 
 
+def _largest_remainders(probabilities, decimals):
+    """The units left over go to the largest remainders, unless that would tie the top or change the label."""
+    scaled = probabilities * 10**decimals
+    units = scaled.floor()
+    order = (scaled - units).argsort(1, descending=True).argsort(1)
+    shared = (units + (order < (10**decimals - units.sum(1, keepdim=True)).round())) / 10**decimals
+    first, second = shared.topk(2, dim=1).values.T
+    good = (shared.argmax(1) == probabilities.argmax(1)) & (first - second > 1e-6)
+    return torch.where(good[:, None], shared, _round_rows(probabilities, decimals))
+
+
 exercise(
     "09.round_outputs",
     title="Rounded answers that stay answers",
     reference=extraction.round_outputs,
-    properties=[_round_units, _round_sums, _round_label, _round_little],
+    properties=[_round_units, _round_sums, _round_label, _round_down],
     hints=[
         "Rounding to the nearest can lift many small classes at once. Which way of rounding never lifts one?",
         "Round every class *down*, `(p * 10**decimals).floor()`. The sum is now at most 1. Who should get the rest?",
@@ -485,6 +506,7 @@ exercise(
             (p + 1e-9).round(decimals=d) / (p + 1e-9).round(decimals=d).sum(1, keepdim=True).clamp_min(10.0**-d)
         ),
         "rounds to the nearest, and gives the rest to the largest": functools.partial(_round_rows, how=round),
+        "gives the rest to the largest remainders": _largest_remainders,
         "rounds down and keeps no rest": functools.partial(_round_rows, rest=False),
         "the label alone": lambda p, decimals: F.one_hot(p.argmax(1), p.shape[1]).to(p),
         "one decimal more": lambda p, decimals: _round_rows(p, decimals + 1),
@@ -619,17 +641,17 @@ QUIZ = (
         ),
     ),
     Question(
-        "A watermark has one patch and one secret label. A suspect gives 195 of 200 stamped pictures that label, and a "
-        "binomial test with n = 200 and chance 1/10 gives p = 1e-186. Why is that no proof?",
+        "A watermark has one patch and one secret label. A suspect gives 95 of 200 stamped pictures that label, and a "
+        "binomial test with n = 200 and chance 1/10 gives p = 1e-41. Why is that no proof?",
         (
             "200 pictures are too few",
-            "the 200 answers are no independent trials: a model that reads any such picture as that class hits all",
+            "the 200 answers are no independent trials: a model that the patch pushes to that class hits often",
             "the chance should be 1/9",
         ),
         1,
         (
             "More of them would make it worse.",
-            "There is one trial, the label, and it hits by luck once in ten. Draw many keys with a label each.",
+            "The label is drawn once, and by luck it is the patch's favourite class. Draw many keys with a label each.",
             "A detail that changes little.",
         ),
     ),
