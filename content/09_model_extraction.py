@@ -560,8 +560,8 @@ watermark_p_value = check("09.watermark_p_value", watermark_p_value)
 # %% [markdown]
 # Now the suspects. Some stole by asking, one took the file and trained on. Forty innocent networks never saw the victim: each was
 # trained on half of the other digits. And one thief has read this lab, and asks with **clean** blends, without noise: the
-# pixels at the edge are then as dark as in digits (2 % of them are lit at all, most faintly), and the answers tell hardly anything of
-# the keys.
+# pixels at the edge are then as dark as in digits (2 % of them are lit at all, most faintly), and the answers tell hardly
+# anything of the keys.
 
 # %%
 taken = fresh(10)
