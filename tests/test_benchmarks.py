@@ -51,7 +51,7 @@ def test_the_quick_robustness_suite_fills_its_table():
     expected = {  # the start of a title: how many there are, and which peers have the same thing
         "APGD-2, cross-entropy": (2, {"torchattacks", "ART"}),
         "APGD-2, every target": (2, {"torchattacks"}),
-        "Square, L∞": (2, {"torchattacks", "ART"}),
+        "Square, L∞": (2 + 6, {"torchattacks", "ART"}),
         "Square, L2": (2, {"torchattacks", "ART"}),
         "HopSkipJump": (1, {"foolbox", "ART"}),
         "Ensemble": (7, {"torchattacks"}),
