@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import harness, peers
+from benchmarks import harness, peers, victims
 from modelsec_course import data, extraction, models, runtime, training
 
 LR, BATCH = 5e-3, 64
@@ -46,12 +46,8 @@ def contests(device: torch.device, quick: bool) -> Iterator[harness.Contest]:
     yield _boundary(10 if quick else 40)
 
 
-def network() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
-
-
 def fresh(seed: int, device: torch.device) -> nn.Module:
-    return models.initialise(network(), runtime.generator(seed)).to(device)
+    return models.initialise(victims.mlp(), runtime.generator(seed)).to(device)
 
 
 def _agreement(company, x, student) -> dict[str, float]:

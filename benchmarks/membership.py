@@ -13,6 +13,7 @@ from sklearn.neural_network import MLPClassifier
 from torch import Tensor, nn
 
 from benchmarks import harness
+from benchmarks.victims import mlp
 from modelsec_course import data, membership, models, runtime
 
 BATCH, LR = 64, 2e-3
@@ -30,10 +31,6 @@ def contests(device: torch.device, quick: bool) -> Iterator[harness.Contest]:
     yield _training(f"{some} CNNs, {epochs} epochs", small_cnn, some, epochs, device)
     yield _training(f"{some} CNNs of the course, {epochs} epochs", models.cnn, some, epochs, device)
     yield _audit(12 if quick else few, 3 * epochs, device)
-
-
-def mlp() -> nn.Sequential:
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
 
 
 def small_cnn() -> nn.Sequential:

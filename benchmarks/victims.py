@@ -56,6 +56,11 @@ def network() -> nn.Sequential:
     )
 
 
+def mlp() -> nn.Sequential:
+    """128 hidden units for the digits themselves, (n, 1, 8, 8)."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
 def _robust_loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     worst = pgd(model, x, y, eps=EPS, steps=5, stop_early=False, generator=runtime.generator(int(y.sum())))
     return F.cross_entropy(model(worst), y)

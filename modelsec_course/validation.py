@@ -92,7 +92,7 @@ def tensor(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be a tensor, but it is a {_kind(value)}: use torch.as_tensor({name})")
 
 
-def labels(y: Any, x: torch.Tensor, name: str = "y") -> None:
+def labels(y: Any, x: torch.Tensor, name: str = "y", classes: int | None = None) -> None:
     """Raise unless `y` holds one int64 label for each row of `x`, on the same device."""
     tensor(name, y)
     if y.shape != x.shape[:1]:
@@ -106,6 +106,9 @@ def labels(y: Any, x: torch.Tensor, name: str = "y") -> None:
         raise ValueError(f"{name} is on {y.device}, but x is on {x.device}: move one with .to(device)")
     if len(y) and y.min() < 0:
         raise ValueError(f"{name} holds the label {int(y.min())}, but labels start at 0")
+    if classes is not None and len(y) and y.max() >= classes:
+        top = f"there are {classes} classes: 0 to {classes - 1}"
+        raise ValueError(f"{name} holds the label {int(y.max())}, but {top}")
 
 
 def targets(y: Any, x: torch.Tensor, name: str = "y") -> None:

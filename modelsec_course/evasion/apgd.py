@@ -10,7 +10,7 @@ import torch
 from modelsec_course import runtime, validation
 from modelsec_course.evasion.contract import attack
 from modelsec_course.evasion.losses import LOSSES, dlr_targeted, fooled, scored
-from modelsec_course.evasion.norms import NORMS, back_inside_, per_input
+from modelsec_course.evasion.norms import NORMS, back_inside_, per_input, repeated
 
 __all__ = ["apgd"]
 
@@ -44,7 +44,7 @@ def apgd(
     while climbs and len(standing):
         count = max(1, room // len(standing))
         together, climbs = climbs[:count], climbs[count:]  # beside each other, where there is room for it
-        some, labels = (t[standing].repeat(len(together), *[1] * (t.dim() - 1)) for t in (x, y))
+        some, labels = (repeated(t[standing], len(together)) for t in (x, y))
         extra = () if together[0] is None else (torch.cat([aim[standing] for aim in together]),)
         score = dlr_targeted if extra else LOSSES[loss]
         start = ball.random(some, eps, generator).add_(some).clamp_(0, 1) if random_start else some.clone()

@@ -17,7 +17,7 @@ from torch import Tensor
 from modelsec_course import runtime, validation
 from modelsec_course.evasion.contract import attack
 from modelsec_course.evasion.losses import LOSSES, fooled
-from modelsec_course.evasion.norms import NORMS, back_inside_, per_input
+from modelsec_course.evasion.norms import NORMS, back_inside_, per_input, repeated
 from modelsec_course.evasion.squares import PROPOSALS
 
 __all__ = ["nes", "nes_gradient", "square_attack", "transfer"]
@@ -155,8 +155,8 @@ def square_attack(
     while asked < queries:
         tries = min(at_once, queries - asked) if asked > 1 else 1
         area = p_init / 2 ** sum(asked * 10_000 > at * queries for at in HALVINGS) if asked > 1 else None
-        several, labels = (t.repeat(tries, *[1] * (t.dim() - 1)) for t in (x, y))  # (tries · standing, ...)
-        candidates = propose(several, current.repeat(tries, 1, 1, 1), area, eps, generator) if asked else x
+        several, labels, before = (repeated(t, tries) for t in (x, y, current))  # (tries · standing, ...)
+        candidates = propose(several, before, area, eps, generator) if asked else x
         logits = model(candidates.view(-1, *shape))
         spent[standing] += tries
         asked += tries

@@ -31,15 +31,16 @@ def deepfool(model, x, y, *, steps=50, norm="l2", overshoot=5e-4, candidates=9):
     standing = torch.arange(len(x), device=x.device)
     for k in range(steps):
         with torch.no_grad():
-            stands = ~fooled(model(x_adv[standing]), y[standing])
-        standing, rivals = standing[stands], rivals if rivals is None else rivals[stands]
+            logits = model(x_adv[standing])
+        if rivals is None:  # in the first step the likeliest classes, (standing, candidates)
+            others = logits.scatter(1, y[:, None], -torch.inf)
+            rivals = others.topk(min(candidates, logits.shape[1] - 1)).indices
+        stands = ~fooled(logits, y[standing])
+        standing, rivals = standing[stands], rivals[stands]
         if not len(standing):
             break
         at, labels = x_adv[standing].requires_grad_(), y[standing]
         logits = model(at)
-        if rivals is None:  # in the first step the likeliest classes, (standing, candidates)
-            others = logits.detach().scatter(1, labels[:, None], -torch.inf)
-            rivals = others.topk(min(candidates, logits.shape[1] - 1)).indices
         distance, normal, nearest = _nearest_boundary(logits, at, labels, ball, rivals)
         rivals = rivals.gather(1, nearest[:, :FOLLOWED])
         length = per_input((1 + overshoot) * distance + 1e-6 * k, x)  # the second part: a tie must not hold for ever

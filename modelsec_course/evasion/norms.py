@@ -90,6 +90,11 @@ def each(batch: Tensor) -> tuple[int, ...]:
     return tuple(range(1, batch.dim()))
 
 
+def repeated(t: Tensor, times: int) -> Tensor:
+    """The rows of t (n, ...) so many times over, (times · n, ...): t itself, if once."""
+    return t if times == 1 else t.repeat(times, *[1] * (t.dim() - 1))
+
+
 def per_input(values: Tensor, like: Tensor) -> Tensor:
     """(batch,) viewed as (batch, 1, ..., 1), so that it broadcasts over the inputs `like`."""
     return values.view(-1, *[1] * (like.dim() - 1))

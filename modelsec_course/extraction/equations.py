@@ -14,7 +14,8 @@ def solve_logistic(x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
     """The weights w and bias b of p = sigmoid(w·x + b), from d + 1 or more answers.
 
     x: (n, d) queries, n >= d + 1.  p: (n,) probabilities of the class 1, strictly between 0 and 1. In float64, and with
-    queries of moderate log-odds, the result is exact to about 1e-12; more queries than unknowns average rounding out.
+    queries of moderate log-odds, the result is exact to about 1e-12. Rounded answers leave an error that more of them
+    lower little: it is a bias too.
     Returns w (d,) and b, a tensor with one number. Raises ValueError when the queries do not determine them.
     Source: Tramèr et al., 2016, "Stealing Machine Learning Models via Prediction APIs", section 4.1.
     """

@@ -20,10 +20,7 @@ class OutOfQueries(Refused):
     """The budget does not cover these queries. Nothing was answered, and nothing was counted."""
 
     def __init__(self, asked: int, left: int) -> None:
-        RuntimeError.__init__(
-            self, f"the budget has {left} queries left, but this call asks {asked}: ask fewer"
-        )
-        self.client, self.reason = "", "budget"
+        super().__init__("", "budget", f"the budget has {left} queries left, but this call asks {asked}: ask fewer")
 
 
 class Victim:

@@ -57,13 +57,15 @@ def lira(
     validation.one_of("variance", variance, ("pooled", "each"))
     validation.positive("floor", floor)
     _alike(target, shadows, members)
-    out = _gaussian(shadows, ~members, variance, floor)
+    out = gaussian(shadows, ~members, variance, floor)
     if mode == "offline":
         return -torch.special.log_ndtr((out.mean - target) / out.stddev)
-    return _gaussian(shadows, members, variance, floor).log_prob(target) - out.log_prob(target)
+    return gaussian(shadows, members, variance, floor).log_prob(target) - out.log_prob(target)
 
 
-def _gaussian(shadows: Tensor, chosen: Tensor, variance: str, floor: float) -> torch.distributions.Normal:
+def gaussian(
+    shadows: Tensor, chosen: Tensor, variance: str = "pooled", floor: float = 1e-3
+) -> torch.distributions.Normal:
     """What shadow models answer, over those that are `chosen` (models, n): a Gaussian for each record."""
     if not chosen.any():
         raise ValueError("members must leave at least one shadow model with and one without a record")

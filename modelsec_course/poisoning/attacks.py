@@ -89,10 +89,8 @@ def flip_labels(
     Raises ValueError if fewer than `count` rows can be flipped.
     """
     validation.tensor("y", y)
-    validation.labels(y, y)
     validation.count("classes", classes, low=2)
-    if len(y) and y.max() >= classes:
-        raise ValueError(f"y holds the label {int(y.max())}, but there are {classes} classes: 0 to {classes - 1}")
+    validation.labels(y, y, classes=classes)
     validation.randomness("generator", generator)
     generator = generator or runtime.generator(0)
     if mapping is None:

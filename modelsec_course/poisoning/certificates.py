@@ -58,10 +58,8 @@ class PartitionEnsemble:
 
     def __init__(self, x: Tensor, y: Tensor, *, parts: int, classes: int, penalty: float = 1.0) -> None:
         self.parts, self.classes = partition(x, parts), classes
-        validation.labels(y, x)
         validation.count("classes", classes, low=2)
-        if len(y) and y.max() >= classes:
-            raise ValueError(f"y holds the label {int(y.max())}, but there are {classes} classes: 0 to {classes - 1}")
+        validation.labels(y, x, classes=classes)
         validation.positive("penalty", penalty)
         rows = _with_bias(x)  # (n, d)
         answers = F.one_hot(y, classes).to(rows) - 1 / classes

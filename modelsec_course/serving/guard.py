@@ -19,8 +19,8 @@ PIXELS = functools.partial(torch.flatten, start_dim=1)
 class Refused(RuntimeError):
     """The victim does not answer. client: who asked.  reason: "budget", "near duplicates" or "banned"."""
 
-    def __init__(self, client: Hashable, reason: str) -> None:
-        super().__init__(f"client {client!r} is refused: {reason}")
+    def __init__(self, client: Hashable, reason: str, words: str = "") -> None:
+        super().__init__(words or f"client {client!r} is refused: {reason}")
         self.client, self.reason = client, reason
 
 

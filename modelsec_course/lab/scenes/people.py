@@ -9,10 +9,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import norm
 from torch import Tensor
 
 from modelsec_course.lab.style import BLACK, BLUE, STYLE, VERMILION
 from modelsec_course.membership import lira
+from modelsec_course.membership.lira import gaussian
 
 
 def meet_a_person(
@@ -24,7 +26,7 @@ def meet_a_person(
     bool, who was trained on whom.
     """
     scores = lira(victims, shadows, members)
-    spreads = [_spread(shadows, ~members), _spread(shadows, members)]
+    bells = [gaussian(shadows, group) for group in (~members, members)]
     ends = min(float(shadows.min()), float(victims.min())) - 1, max(float(shadows.max()), float(victims.max())) + 1
 
     def draw(person: int, victim: int, reveal: bool) -> tuple[Figure, str]:
@@ -39,7 +41,14 @@ def meet_a_person(
             axes[0].set_title(f"person {person}, {label}", fontsize=10, loc="center")
             axes[0].set(xticks=[], yticks=[])
             axes[0].grid(False)
-            _groups(axes[1], said, with_it, answer, spreads, ends)
+            _groups(
+                axes[1],
+                said,
+                with_it,
+                answer,
+                [(float(bell.mean[person]), float(bell.stddev[person])) for bell in bells],
+                ends,
+            )
             axes[1].set_title(
                 f"victim {victim} says {_signed(answer)}: LiRA's score is {_signed(score)}{told}", fontsize=10
             )
@@ -55,24 +64,22 @@ def meet_a_person(
 
 
 def _groups(
-    axes: Axes, said: np.ndarray, with_it: np.ndarray, answer: float, spreads: list[float], ends: tuple[float, float]
+    axes: Axes,
+    said: np.ndarray,
+    with_it: np.ndarray,
+    answer: float,
+    bells: list[tuple[float, float]],
+    ends: tuple[float, float],
 ) -> None:
     """Two histograms, the Gaussians that LiRA puts in their places, and the victim's answer as a line."""
     edges, grid = np.arange(math.floor(ends[0]), ends[1] + 0.75, 0.75), np.linspace(*ends, 300)
     looks = (("without the record", ~with_it, VERMILION, "//"), ("with the record", with_it, BLUE, ""))
-    for (name, group, colour, hatch), spread in zip(looks, spreads, strict=True):
+    for (name, group, colour, hatch), (mean, spread) in zip(looks, bells, strict=True):
         axes.hist(said[group], edges, density=True, color=colour, alpha=0.35, hatch=hatch, edgecolor=colour, label=name)
-        bell = np.exp(-((grid - said[group].mean()) ** 2) / (2 * spread**2)) / (spread * math.sqrt(2 * math.pi))
-        axes.plot(grid, bell, color=colour, marker="", linestyle="--" if hatch else "-")
+        axes.plot(grid, norm.pdf(grid, mean, spread), color=colour, marker="", linestyle="--" if hatch else "-")
     axes.axvline(answer, color=BLACK, linewidth=2, marker="", linestyle=":", label="the victim's answer")
     axes.set(xlim=ends, xlabel="log-odds of the person's label", ylabel="density of shadow models")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3, fontsize=8.5)
-
-
-def _spread(shadows: Tensor, chosen: Tensor) -> float:
-    """The standard deviation around each record's own mean, over all records."""
-    mean = (shadows * chosen).sum(0) / chosen.sum(0)
-    return (shadows - mean)[chosen].std().item()
 
 
 def _signed(value: float) -> str:
