@@ -147,6 +147,33 @@ CARDS = {
         capability="**query access**: one query for a record, and the model's scores (or, for more queries, its label)",
         ids=("NISTAML.033", "NISTAML.032", "NISTAML.034", "AML.T0024.000", "AML.M0002", "ML04:2023", "ML03:2023"),
     ),
+    "11": Threat(
+        goal="**privacy**: a picture of a person whose name is one of the model's classes",
+        knowledge="**white-box**: the weights, the list of names, and public photographs of other people; none of "
+        "the person",
+        capability="**no control** of data or training: climb the model's own score, as long as you like",
+        ids=("NISTAML.032", "AML.T0024.001", "AML.M0002", "ML03:2023"),
+    ),
+    "12": Threat(
+        goal="**privacy**: the training examples behind a participant's update",
+        knowledge="**white-box**: the model before the round, and each update that is sent; the server is honest but "
+        "curious",
+        capability="**passive**: read what the protocol sends, compute at leisure; nothing is changed",
+        ids=("NISTAML.032", "AML.TA0010", "AML.M0012", "ML03:2023"),
+    ),
+    "13": Threat(
+        goal="**privacy**: whether one person's record is in the data behind a published answer",
+        knowledge="everything but that one record: the other records, the mechanism, its noise's distribution",
+        capability="**query access**: as many answers as are published, combined in any way, now or later",
+        ids=("NISTAML.033", "NISTAML.032", "AML.T0024.000", "ML04:2023"),
+    ),
+    "14": Threat(
+        goal="**privacy**: whether a record was in the training set of a model that claims differential privacy",
+        knowledge="**white-box**: the final weights, or each step's noisy gradient, and all other records; the lab "
+        "compares the two",
+        capability="**training data control** for an auditor: insert canaries, train, guess; an attacker has less",
+        ids=("NISTAML.033", "NISTAML.032", "AML.T0024.000", "AML.T0024.001", "AML.M0003", "ML04:2023"),
+    ),
 }
 
 

@@ -1,0 +1,3 @@
+"""Differential privacy: mechanisms, accounting, private training, auditing."""
+
+__all__: list[str] = []
