@@ -288,8 +288,9 @@ claim("The control, who asks nothing, stays more than 4 points below the copy",
 # public digits and their true labels give most of it for nothing, and the first 300 *labels* of blends give no more than that.
 # And *which* queries you ask matters more than how many.
 #
-# The attacker did not even need to know the network. The next cell trains a student of a quarter of its width. In the widget
-# below it, **clean blends** are blends without noise.
+# The attacker did not even need to know the network. The next cell trains a student of a quarter of its width. Then another
+# victim, a *convolutional* network, is copied without a single convolution. In the widget below, **clean blends** are blends
+# without noise.
 
 # %%
 narrow = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
@@ -297,6 +298,11 @@ models.initialise(narrow, runtime.generator(24)).to(device)
 narrow = knockoff(Victim(company, budget=1000), blends, narrow, 30, runtime.generator(25))
 claim("A student with 32 hidden units instead of 128 agrees on more than 93 %", agreement(narrow, company, x) > 0.93,
       f"{agreement(narrow, company, x):.1%}")  # fmt: skip
+convolutional = models.initialise(models.cnn(), runtime.generator(26)).to(device)
+training.fit(convolutional, private, private_y, generator=runtime.generator(27))
+other = knockoff(Victim(convolutional, budget=1000), blends, fresh(28), 40, runtime.generator(29))
+claim("A copy without convolutions agrees with the convolutional victim on more than 93 %",
+      agreement(other, convolutional, x) > 0.93, f"{agreement(other, convolutional, x):.1%}")  # fmt: skip
 explore(
     scenes.grow_a_copy(company, copy_of, x, y, budgets),
     source=list(sources), answers=["probabilities", "label"], queries=(20, 1000, 20, 100),

@@ -46,6 +46,16 @@ def test_a_thousand_public_queries_give_95_percent_agreement(seed, digits, compa
     assert victim.left == 0
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_convolutional_victim_is_copied_as_well(seed, digits):
+    victim = models.initialise(models.cnn(), runtime.generator(10 + seed))
+    training.fit(victim, digits.x_train[:700], digits.y_train[:700], generator=runtime.generator(seed), progress=False)
+    pool = mixtures(digits.x_train[-100:], 1000, generator=runtime.generator(20 + seed))
+    student = models.initialise(models.cnn(), runtime.generator(30 + seed))
+    copy = knockoff(Victim(victim, budget=1000), pool, student, lr=2e-3, **TRAIN)
+    assert agreement(copy, victim, digits.x_test) >= 0.95
+
+
 def test_labels_say_less_and_noise_much_less(digits, company):
     public = digits.x_train[-100:]
     asked = {"blends": mixtures(public, 1000, generator=runtime.generator(0))}
