@@ -26,6 +26,13 @@ def positive(name: str, value: Any, hint: str = "") -> None:
         raise ValueError(f"{name} must be above 0, but it is {value!r}{_and(hint)}")
 
 
+def probability(name: str, value: Any) -> None:
+    """Raise unless `value` is a number strictly between 0 and 1."""
+    number(name, value, low=0, high=1)
+    if value in (0, 1):
+        raise ValueError(f"{name} must lie strictly between 0 and 1, but it is {value!r}")
+
+
 def count(name: str, value: Any, *, low: int = 1, hint: str = "") -> None:
     """Raise unless `value` is a whole number of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, Integral):

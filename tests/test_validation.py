@@ -35,6 +35,13 @@ def test_zero_and_below_are_not_positive(value):
         validation.positive("lr", value, hint="smaller")
 
 
+@pytest.mark.parametrize("value", [0, 1, 0.0, 1.0, -0.5, 2])
+def test_a_probability_lies_strictly_between_0_and_1(value):
+    validation.probability("delta", 1e-9)
+    with pytest.raises(ValueError, match=rf"delta must lie .*0.*1.*, but it is {value!r}"):
+        validation.probability("delta", value)
+
+
 @pytest.mark.parametrize("value", [*ODD, True, 2.0], ids=repr)
 def test_what_is_no_whole_number_is_refused(value):
     with pytest.raises(TypeError, match=r"steps must be a whole number, but it is "):
