@@ -61,7 +61,7 @@ def fit(
     weights return.  generator: orders the batches (default: seed 0).
     """
     validation.module("model", model)
-    _checked(model, x, y, numbers=loss is squared_error)
+    checked(model, x, y, numbers=loss is squared_error)
     validation.count("epochs", epochs)
     validation.positive("lr", lr)
     validation.count("batch_size", batch_size)
@@ -71,7 +71,7 @@ def fit(
     if validate is not None:
         if not isinstance(validate, (tuple, list)) or len(validate) != 2:
             raise TypeError(f"validate must be a pair (x, y) of tensors, but it is a {type(validate).__name__}")
-        _checked(model, *validate)
+        checked(model, *validate)
     if patience is not None:
         validation.count("patience", patience)
         if validate is None:
@@ -108,7 +108,7 @@ def fit(
 @torch.no_grad()
 def accuracy(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, batch_size: int = 1024) -> float:
     """The share of inputs (n, ...) whose largest logit is at their label, in eval mode; the mode is put back."""
-    _checked(model, x, y)
+    checked(model, x, y)
     validation.count("batch_size", batch_size)
     with frozen(model):
         batches = zip(x.split(batch_size), y.split(batch_size), strict=True)
@@ -116,7 +116,8 @@ def accuracy(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, batch_size
     return float(right) / len(x)
 
 
-def _checked(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, numbers: bool = False) -> None:
+def checked(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, numbers: bool = False) -> None:
+    """Raise unless `model` can be trained on x and y: labels, or with `numbers` what a regressor is to predict."""
     validation.tensor("x", x)
     if not x.dim() or not len(x):
         raise ValueError(f"x must hold at least one input, but its shape is {tuple(x.shape)}")
