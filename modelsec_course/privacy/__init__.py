@@ -1,11 +1,32 @@
 """Differential privacy: mechanisms, accounting, private training, auditing."""
 
 from modelsec_course.privacy.accounting import (
-    ORDERS, compose_advanced, compose_basic, noise_multiplier, pld_epsilon, rdp, rdp_epsilon,
+    ORDERS,
+    compose_advanced,
+    compose_basic,
+    noise_multiplier,
+    pld_epsilon,
+    rdp,
+    rdp_epsilon,
 )  # fmt: skip
+from modelsec_course.privacy.clipping import clip_factors, per_sample_gradients
 from modelsec_course.privacy.mechanisms import gaussian_delta, gaussian_epsilon, gaussian_sigma
+from modelsec_course.privacy.training import PrivateHistory, dp_sgd, poisson_sample
 
 __all__ = [
-    "ORDERS", "compose_advanced", "compose_basic", "gaussian_delta", "gaussian_epsilon", "gaussian_sigma",
-    "noise_multiplier", "pld_epsilon", "rdp", "rdp_epsilon",
+    "ORDERS",
+    "PrivateHistory",
+    "clip_factors",
+    "compose_advanced",
+    "compose_basic",
+    "dp_sgd",
+    "gaussian_delta",
+    "gaussian_epsilon",
+    "gaussian_sigma",
+    "noise_multiplier",
+    "per_sample_gradients",
+    "pld_epsilon",
+    "poisson_sample",
+    "rdp",
+    "rdp_epsilon",
 ]  # fmt: skip

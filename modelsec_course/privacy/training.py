@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +16,7 @@ from tqdm.auto import tqdm
 
 from modelsec_course import runtime, validation
 from modelsec_course.privacy import bookkeeping, clipping
+from modelsec_course.privacy.accounting import rdp_epsilon
 from modelsec_course.training import Loss, checked, cross_entropy, squared_error
 
 __all__ = ["PrivateHistory", "dp_sgd", "poisson_sample"]
@@ -131,15 +133,14 @@ def _batch(n: int, rate: float) -> int:
 
 def _spent(n: int, rate: float, noise: float, steps: int, delta: float, sampling: str) -> list[float]:
     """ε after each step."""
-    from modelsec_course.privacy.accounting import rdp_epsilon
-
     if not noise:
         return [math.inf] * steps
-    if sampling == "poisson":
-        return [rdp_epsilon(rate, noise, step, delta) for step in range(1, steps + 1)]
-    batches = math.ceil(n / _batch(n, rate))  # of one pass
-    passes = math.ceil(steps / batches)
-    each = [rdp_epsilon(1.0, noise, done, delta) for done in range(1, passes + 1)]
+    batches = 1 if sampling == "poisson" else math.ceil(n / _batch(n, rate))  # that meet a row once
+    rate = rate if sampling == "poisson" else 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # after few steps the best order may lie at the grid's edge: the last one tells
+        each = [rdp_epsilon(rate, noise, met, delta) for met in range(1, math.ceil(steps / batches))]
+    each.append(rdp_epsilon(rate, noise, math.ceil(steps / batches), delta))
     return [each[step // batches] for step in range(steps)]
 
 
