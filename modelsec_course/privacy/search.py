@@ -1,8 +1,12 @@
-"""The least number that will do."""
+"""The least number that will do, and where the dice come from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+import torch
+
+from modelsec_course import validation
 
 __all__: list[str] = []
 
@@ -22,3 +26,12 @@ def least(holds: Callable[[float], bool], *, tolerance: float = 0.0) -> float:
             break
         low, high = (low, middle) if holds(middle) else (middle, high)
     return high
+
+
+def source(generator: torch.Generator | None) -> torch.Generator:
+    """`generator`, or one that the operating system has seeded: noise from a seed that is known protects nobody."""
+    validation.randomness("generator", generator)
+    if generator is None:
+        generator = torch.Generator()
+        generator.seed()
+    return generator
