@@ -9,6 +9,14 @@ from modelsec_course.privacy.accounting import (
     rdp,
     rdp_epsilon,
 )  # fmt: skip
+from modelsec_course.privacy.auditing import (
+    audit_lower_bound,
+    audit_one_run,
+    audit_runs,
+    gdp_lower_bound,
+    one_run_lower_bound,
+)
+from modelsec_course.privacy.canaries import Canaries, audit_repeated, audit_training, insert_canaries
 from modelsec_course.privacy.clipping import clip_factors, per_sample_gradients
 from modelsec_course.privacy.discrete import geometric
 from modelsec_course.privacy.mechanisms import (
@@ -20,11 +28,19 @@ from modelsec_course.privacy.mechanisms import (
     laplace,
     randomised_response,
 )
+from modelsec_course.privacy.planted import BUGS, train_with_bug
 from modelsec_course.privacy.training import PrivateHistory, dp_sgd, poisson_sample
 
 __all__ = [
+    "BUGS",
     "ORDERS",
+    "Canaries",
     "PrivateHistory",
+    "audit_lower_bound",
+    "audit_one_run",
+    "audit_repeated",
+    "audit_runs",
+    "audit_training",
     "clip_factors",
     "compose_advanced",
     "compose_basic",
@@ -34,13 +50,17 @@ __all__ = [
     "gaussian_delta",
     "gaussian_epsilon",
     "gaussian_sigma",
+    "gdp_lower_bound",
     "geometric",
+    "insert_canaries",
     "laplace",
     "noise_multiplier",
+    "one_run_lower_bound",
     "per_sample_gradients",
     "pld_epsilon",
     "poisson_sample",
     "randomised_response",
     "rdp",
     "rdp_epsilon",
+    "train_with_bug",
 ]  # fmt: skip
