@@ -20,8 +20,8 @@ def geometric(count: Tensor, eps: float, sensitivity: int, *, generator: torch.G
     """`count` plus two-sided geometric noise, P(z) proportional to exp(-eps |z| / sensitivity): eps-private, exactly.
 
     count: int64, any shape; a real answer is rounded to a grid first.  sensitivity: how far one record can move it, in
-    L1 norm, whole. Exact in the drawing too: whole numbers are compared with whole numbers, so there is no float to leak.
-    How long it takes depends on what it draws; hide that where an attacker has a clock.
+    L1 norm, whole. Exact in the drawing too: whole numbers are compared with whole numbers, so no float can leak. How
+    long it takes depends on what it draws; hide that where an attacker has a clock.
     Source: Ghosh, Roughgarden & Sundararajan, 2009, "Universally Utility-Maximizing Privacy Mechanisms"; drawn as in
     Canonne, Kamath & Steinke, 2020, "The Discrete Gaussian for Differential Privacy", algorithm 2.
     """
@@ -68,7 +68,7 @@ def _run(n: int, draw: torch.Generator) -> Tensor:
 def _happens(top: Tensor, bottom: int, draw: torch.Generator) -> Tensor:
     """True with probability exp(-top / bottom), for 0 <= top <= bottom: von Neumann's trick, by comparing integers.
 
-    In a row of events with probabilities x, x/2, x/3, ... the first failure is at an odd place with probability exp(-x).
+    In a row of events with probabilities x, x/2, ..., the first to fail is at an odd place with probability exp(-x).
     """
     odd = torch.zeros(len(top), dtype=torch.bool, device=top.device)
     rows, place = torch.arange(len(top), device=top.device), 1

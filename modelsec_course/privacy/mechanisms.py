@@ -4,9 +4,9 @@ Each needs a **sensitivity**: how far one record, added or removed, can move the
 until you know it; a sensitivity that is read off the data is not one. `generator=None` is a seed from the operating
 system: whoever knows the seed subtracts the noise.
 
-The guarantees of `laplace` and `gaussian` are proved for real numbers. Floats are not: the low bits of a noisy float can
-give away which database it came from (Mironov, 2012, "On Significance of the Least Significant Bits for Differential
-Privacy"). Where that matters, round to a grid and use `discrete.geometric`, whose noise is whole and exact.
+The guarantees of `laplace` and `gaussian` are proved for real numbers. Floats are not real: the low bits of a noisy
+float can give away which database it came from (Mironov, 2012, "On Significance of the Least Significant Bits for
+Differential Privacy"). Where that matters, round to a grid and use `discrete.geometric`: its noise is whole and exact.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def laplace(value: Tensor, eps: float, sensitivity: float, *, generator: torch.G
 def gaussian(
     value: Tensor, eps: float, delta: float, sensitivity: float, *, generator: torch.Generator | None = None
 ) -> Tensor:
-    """`value` plus Gaussian noise of standard deviation `gaussian_sigma(eps, delta, sensitivity)`: (eps, delta)-private.
+    """`value` plus Gaussian noise of deviation `gaussian_sigma(eps, delta, sensitivity)`: (eps, delta)-private.
 
     value: the true answer, floating-point, any shape.  sensitivity: how far one record can move it, in L2 norm.
     Source: Balle & Wang, 2018, "Improving the Gaussian Mechanism for Differential Privacy".
@@ -114,7 +114,10 @@ def gaussian_epsilon(sigma: float, delta: float, sensitivity: float = 1.0) -> fl
 
 
 def gaussian_delta(eps: float, sigma: float) -> float:
-    """The exact delta at `eps` of Gaussian noise of standard deviation `sigma`, at sensitivity 1 (Balle & Wang, 2018)."""
+    """The exact delta at `eps` of Gaussian noise of standard deviation `sigma`, at sensitivity 1.
+
+    Source: Balle & Wang, 2018, "Improving the Gaussian Mechanism for Differential Privacy", theorem 8.
+    """
     validation.number("eps", eps, low=0)
     validation.positive("sigma", sigma)
     tail, other = float(log_ndtr(0.5 / sigma - eps * sigma)), float(log_ndtr(-0.5 / sigma - eps * sigma))

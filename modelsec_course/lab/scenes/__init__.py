@@ -3,6 +3,7 @@
 from modelsec_course.lab.scenes.copies import grow_a_copy
 from modelsec_course.lab.scenes.digits import attack_a_digit
 from modelsec_course.lab.scenes.fakes import climb_the_ladder, ladder, rungs
+from modelsec_course.lab.scenes.neighbours import two_neighbours
 from modelsec_course.lab.scenes.people import meet_a_person
 from modelsec_course.lab.scenes.queries import spend_queries
 from modelsec_course.lab.scenes.smoothing import smooth_a_digit
@@ -21,4 +22,5 @@ __all__ = [
     "smooth_a_digit",
     "spend_queries",
     "two_classes",
+    "two_neighbours",
 ]

@@ -1,0 +1,97 @@
+"""Lab 13: a private count from two neighbouring databases, and how well the best attacker tells them apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import laplace, norm
+
+from modelsec_course.lab.style import BLACK, BLUE, GREY, STYLE, VERMILION
+from modelsec_course.privacy import gaussian_sigma
+
+DELTA = 1e-5
+
+
+def two_neighbours(count: int, spread: int = 12) -> Callable[..., tuple[Figure, str]]:
+    """A scene: the answers when the true count is `count` and when it is one more, within `spread` of it."""
+
+    def draw(eps: float, mechanism: str) -> tuple[Figure, str]:
+        density, tail = mechanisms(eps)[mechanism]
+        false, true = tail(0), tail(1)
+        best = float((true - false).max())
+        bound = math.tanh(eps / 2) if mechanism != "Gaussian" else (math.expm1(eps) + 2 * DELTA) / (math.exp(eps) + 1)
+        with plt.rc_context(STYLE):
+            fig, axes = plt.subplots(1, 2, figsize=(9.0, 3.6), width_ratios=(1.6, 1))
+            _answers(axes[0], density, count, spread, whole=mechanism == "geometric")
+            _roc(axes[1], false, true, eps, 0.0 if mechanism != "Gaussian" else DELTA)
+            fig.suptitle(f"{mechanism}, ε = {eps:.1f}: advantage {best:.3f}, at most {bound:.3f}", fontsize=11)
+        but = ", but for a chance of 10⁻⁵" if mechanism == "Gaussian" else ""
+        words = (
+            f"{mechanism} noise at ε = {eps:.1f}, of standard deviation {_deviation(mechanism, eps):.1f}. An answer is "
+            f"at most {math.exp(eps):.2f} times as likely with Bea as without{but}. The best attacker's advantage is "
+            f"**{best:.3f}**, and the bound is {bound:.3f}."
+        )
+        return fig, words
+
+    return draw
+
+
+def mechanisms(eps: float) -> dict[str, tuple[Callable, Callable]]:
+    """By name: the noise's density or probability at z; and how often a count of 0 or 1 gives more than a threshold.
+
+    The second is an array, one entry for each threshold. The best attackers here are those with one threshold: the two
+    arrays are their ROC.
+    """
+    grid, ratio, sigma = np.linspace(-40 / eps, 40 / eps, 4001), math.exp(-eps), gaussian_sigma(eps, DELTA)
+    whole = np.arange(-200, 201)
+
+    def more(value: int) -> np.ndarray:  # P[value + z > threshold], for whole z
+        gap = whole - value
+        return np.where(gap >= 0, ratio ** (gap.clip(0) + 1), 1 + ratio - ratio ** (-gap).clip(0)) / (1 + ratio)
+
+    return {
+        "Laplace": (lambda z: laplace.pdf(z, scale=1 / eps), lambda value: laplace.sf(grid - value, scale=1 / eps)),
+        "geometric": (lambda z: (1 - ratio) / (1 + ratio) * ratio ** np.abs(z), more),
+        "Gaussian": (lambda z: norm.pdf(z, scale=sigma), lambda value: norm.sf(grid - value, scale=sigma)),
+    }
+
+
+def _deviation(mechanism: str, eps: float) -> float:
+    ratio = math.exp(-eps)
+    return {
+        "Laplace": math.sqrt(2) / eps,
+        "geometric": math.sqrt(2 * ratio) / (1 - ratio),
+        "Gaussian": gaussian_sigma(eps, DELTA),
+    }[mechanism]
+
+
+def _answers(axes: Axes, density: Callable, count: int, spread: int, whole: bool) -> None:
+    """The two distributions of the answer."""
+    ends = count - spread, count + 1 + spread
+    at = np.arange(ends[0], ends[1] + 1) if whole else np.linspace(*ends, 801)
+    for value, name, colour, hatch in ((count, "without Bea", VERMILION, "//"), (count + 1, "with Bea", BLUE, "")):
+        height = density(at - value)
+        if whole:
+            shift = -0.2 if hatch else 0.2
+            axes.bar(at + shift, height, 0.4, color=colour, alpha=0.6, hatch=hatch, edgecolor=colour, label=name)
+        else:
+            axes.plot(at, height, color=colour, marker="", linestyle="--" if hatch else "-", label=name)
+    axes.set(xlim=ends, ylim=(0, None), xlabel="published count", ylabel="probability" if whole else "density")
+    axes.legend(fontsize=9)
+
+
+def _roc(axes: Axes, false: np.ndarray, true: np.ndarray, eps: float, delta: float) -> None:
+    """What the attackers with one threshold reach, and the region that (ε, δ) allows."""
+    rates = np.linspace(0, 1, 401)
+    limit = np.minimum(np.exp(eps) * rates + delta, 1 - np.exp(-eps) * (1 - delta - rates)).clip(0, 1)
+    axes.fill_between(rates, limit, 1, color=GREY, alpha=0.25, linewidth=0)
+    axes.plot(rates, limit, color=BLACK, marker="", linestyle=":", label="the bound")
+    axes.plot(false, true, color=BLUE, marker="", label="the attackers")
+    axes.plot([0, 1], [0, 1], color=GREY, marker="", linestyle="--", linewidth=1, label="dice")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="“she is in”, when she is not", ylabel="“she is in”, when she is")
+    axes.legend(fontsize=8.5, loc="lower right")
