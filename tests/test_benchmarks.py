@@ -79,6 +79,15 @@ def test_the_quick_membership_suite_fills_its_table():
     assert all(0 <= row["success"] <= 1 for row in rows)
 
 
+@pytest.mark.timeout(120)
+def test_the_quick_privacy_suite_fills_its_table():
+    rows = command.main(["privacy", "--quick"])
+    contests = {title: list(group) for title, group in itertools.groupby(rows, key=lambda row: row["contest"])}
+    inversion = [group for title, group in contests.items() if title.startswith("Gradient inversion")]
+    assert [{row["who"] for row in group} for group in inversion] == 3 * [{"ours", "a loop over restarts"}]
+    assert all(0 <= row.get("success", 0) <= 1 for row in rows)
+
+
 def test_the_quick_extraction_suite_fills_its_table():
     rows = command.main(["extraction", "--quick"])
     contests = {title: list(group) for title, group in itertools.groupby(rows, key=lambda row: row["contest"])}
