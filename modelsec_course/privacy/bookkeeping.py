@@ -45,11 +45,10 @@ def clipped_sum(
     with torch.no_grad():
         entries = [_entry(layer, a, g) for (layer, a, _), g in zip(books, backprops, strict=True)]
         norms = torch.stack([squares for squares, _ in entries]).sum(0).sqrt()
-        kept = norms.isfinite()
-        if not kept.all():  # 0 × NaN is NaN: such a record has to leave the batch
-            return clipped_sum(model, x[kept], y[kept], clip, loss)[0], total.detach()
-        factors = clipping.clip_factors(norms, clip)
-        return {names[id(p)]: value for _, summed in entries for p, value in summed(factors)}, total.detach()
+        kept, factors = norms.isfinite(), clipping.clip_factors(norms, clip)
+        if kept.all():
+            return {names[id(p)]: value for _, summed in entries for p, value in summed(factors)}, total.detach()
+    return clipped_sum(model, x[kept], y[kept], clip, loss)[0], total.detach()  # without them, since 0 × NaN is NaN
 
 
 def _passed(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> tuple[list[Book], Tensor]:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from modelsec_course import validation
 from modelsec_course.training import Loss, cross_entropy
 
-__all__ = ["clip_factors", "clipped_sum", "per_sample_gradients"]
+__all__ = ["clip_factors", "clipped_sum", "per_sample_gradients", "refuse_batch_norm"]
+
+MIXES = (
+    "mixes the rows of a batch: one row then moves the gradients of all others, and clipping its own bounds nothing. "
+    "Use GroupNorm or LayerNorm in the place of batch norm"
+)
 
 
 def per_sample_gradients(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_entropy) -> dict[str, Tensor]:
@@ -19,6 +26,7 @@ def per_sample_gradients(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cr
     about one row at a time, and all rows are computed at once.
     """
     validation.module("model", model)
+    refuse_batch_norm(model)
     for name, value in (("x", x), ("y", y)):
         validation.tensor(name, value)
     validation.function("loss", loss, hint="loss(model, x, y) returns a scalar, the mean over the rows")
@@ -52,6 +60,13 @@ def clipped_sum(
     factors = clip_factors(norms, clip)
     finite = {name: some.nan_to_num(0.0, 0.0, 0.0) for name, some in flat.items()}  # since 0 × NaN is NaN
     return {name: (factors @ some).view(gradients[name].shape[1:]) for name, some in finite.items()}, losses.sum()
+
+
+def refuse_batch_norm(model: nn.Module) -> None:
+    """Raise where a layer takes statistics over the batch: such a model has no gradient of one row alone."""
+    for layer in model.modules():
+        if isinstance(layer, _BatchNorm) or (isinstance(layer, _InstanceNorm) and layer.track_running_stats):
+            raise ValueError(f"the model holds {type(layer).__name__}, which {MIXES}")
 
 
 def _each(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> tuple[dict[str, Tensor], Tensor]:

@@ -10,8 +10,6 @@ from itertools import islice
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.instancenorm import _InstanceNorm
 from tqdm.auto import tqdm
 
 from modelsec_course import runtime, validation
@@ -157,19 +155,25 @@ def _summed(
 
 def _check(model: nn.Module, x: Tensor, y: Tensor, loss: Loss, generator: object, on_step: object) -> None:
     validation.module("model", model)
-    for layer in model.modules():
-        if isinstance(layer, _BatchNorm) or (isinstance(layer, _InstanceNorm) and layer.track_running_stats):
-            raise ValueError(
-                f"the model holds {type(layer).__name__}, which mixes the rows of a batch: one row then moves the "
-                "gradients of all others, and clipping its own bounds nothing. Use GroupNorm instead"
-            )
+    clipping.refuse_batch_norm(model)
     if all(not p.requires_grad for p in model.parameters()):
         raise ValueError("model has no parameter to train: set requires_grad_(True) on some")
     validation.function("loss", loss, hint="loss(model, x, y) returns a scalar, the mean over the rows")
     checked(model, x, y, numbers=loss is squared_error)
+    if _mixes(model, x):
+        raise ValueError(f"the model {clipping.MIXES}")
     validation.randomness("generator", generator)
     if on_step is not None:
         validation.function("on_step", on_step, hint="on_step(step, sums) is handed each step's noisy sums")
+
+
+def _mixes(model: nn.Module, x: Tensor) -> bool:
+    """Whether what the model says about one row depends on another."""
+    if len(x) < 2 or not x.is_floating_point():
+        return False
+    some = x[:2].detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model.train()(some)[0].sum(), some)
+    return bool(gradient[1].nan_to_num(0.0).any())
 
 
 def _check_plan(
