@@ -71,7 +71,8 @@ def run_build(arguments, rest: list[str]) -> int:
         except ValueError as error:
             sys.exit(str(error))
         for name in arguments.names or manifest:
-            print(f"{name}: {100 * manifest[name]['test_accuracy']:.1f} % of the test set")
+            right = manifest[name].get("test_accuracy")  # a generator has none
+            print(f"{name}: " + ("built" if right is None else f"{100 * right:.1f} % of the test set"))
         return 0
     if arguments.names:
         sys.exit("Only `modelsec build zoo` takes names: the victims to train.")

@@ -10,19 +10,23 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from modelsec_course import data, models, runtime, training
-from modelsec_course.zoo import robust, signs
+from modelsec_course.zoo import faces, robust, signs
 
 __all__ = ["RECIPES", "Recipe"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """data: the set it is trained on.  architecture() -> untrained net.  train(net) fills in its weights."""
+    """data: the set it is trained on.  architecture() -> untrained net.  train(net) fills in its weights.
+
+    classifies: whether it names classes of the set, so that its accuracy can be stated.
+    """
 
     summary: str
     data: str
     architecture: Callable[[], nn.Module]
     train: Callable[[nn.Module], None]
+    classifies: bool = True
 
 
 def _digits_cnn(net: nn.Module) -> None:
@@ -79,6 +83,22 @@ RECIPES = {
         lambda: models.linear(64, 10),
         _digits_linear,
     ),
+    "faces-cnn": Recipe("A convolutional recogniser of the 100 private people", "faces", faces.cnn, faces.fit_cnn),
+    "faces-generator": Recipe(
+        "A generator of faces, one half of an autoencoder of the public's",
+        "faces",
+        faces.generator,
+        faces.fit_generator,
+        classifies=False,
+    ),
+    "faces-judge": Recipe(
+        "A recogniser of the private people among 360 strangers, trained on other pictures",
+        "faces",
+        faces.judge,
+        faces.fit_judge,
+    ),
+    "faces-linear": Recipe("Softmax regression on the private people", "faces", faces.linear, faces.fit_linear),
+    "faces-mlp": Recipe("A dense recogniser of the private people", "faces", faces.mlp, faces.fit_mlp),
     "signs-cnn": Recipe("A plain convolutional network on the road signs", "signs", models.deep_cnn, signs.plain),
     "signs-cnn-pgd": Recipe(
         "The same network, adversarially trained with PGD at L∞ ε = 8/255", "signs", models.deep_cnn, signs.against_pgd

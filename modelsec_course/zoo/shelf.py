@@ -69,12 +69,11 @@ def build(only: Sequence[str] = (), *, folder: Path = WEIGHTS) -> dict[str, dict
         recipe.train(net)
         content = serialise({key: value.contiguous() for key, value in net.state_dict().items()})
         write_atomically(folder / f"{name}.safetensors", content)
-        held_out = data.load(recipe.data)
-        manifest[name] = {
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "summary": recipe.summary,
-            "test_accuracy": round(training.accuracy(net.eval(), held_out.x_test, held_out.y_test), 4),
-        }
+        manifest[name] = {"sha256": hashlib.sha256(content).hexdigest(), "summary": recipe.summary}
+        if recipe.classifies:
+            held_out = data.load(recipe.data)
+            right = training.accuracy(net.eval(), held_out.x_test, held_out.y_test)
+            manifest[name]["test_accuracy"] = round(right, 4)
         write_atomically(folder / MANIFEST, (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode())
     return manifest
 
