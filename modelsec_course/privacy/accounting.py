@@ -88,11 +88,14 @@ def rdp_epsilon(q: float, sigma: float, steps: int, delta: float, conversion: st
     Source: Mironov, 2017, "Rényi Differential Privacy"; Canonne, Kamath & Steinke, 2020, "The Discrete Gaussian for
     Differential Privacy" (the improved conversion; also Balle and others, 2020).
     """
-    validation.count("steps", steps, low=0)
-    validation.probability("delta", delta)
+    _check(q, sigma, steps, delta)
     validation.one_of("conversion", conversion, CONVERSIONS)
+    return converted(steps * np.array([rdp(q, sigma, order) for order in ORDERS]), delta, conversion)
+
+
+def converted(spent: np.ndarray, delta: float, conversion: str = "improved") -> float:
+    """Epsilon, at `delta`, of the Rényi divergences `spent` at each of ORDERS; the rest is as in `rdp_epsilon`."""
     orders = np.array(ORDERS)
-    spent = steps * np.array([rdp(float(q), float(sigma), order) for order in ORDERS])
     if not spent.any():
         return 0.0
     epsilons = spent - math.log(delta) / (orders - 1)
@@ -100,7 +103,7 @@ def rdp_epsilon(q: float, sigma: float, steps: int, delta: float, conversion: st
         epsilons += np.log1p(-1 / orders) - np.log(orders) / (orders - 1)
     best = int(epsilons.argmin())
     if best in (0, len(orders) - 1) and epsilons[best] > 0:
-        warnings.warn(f"the best order, {ORDERS[best]}, is at the edge of ORDERS: epsilon is too large", stacklevel=2)
+        warnings.warn(f"the best order, {ORDERS[best]}, is at the edge of ORDERS: epsilon is too large", stacklevel=3)
     return max(float(epsilons[best]), 0.0)
 
 
@@ -113,10 +116,7 @@ def pld_epsilon(q: float, sigma: float, steps: int, delta: float) -> float:
     """
     import dp_accounting
 
-    validation.number("q", q, low=0, high=1)
-    validation.positive("sigma", sigma)
-    validation.count("steps", steps, low=0)
-    validation.probability("delta", delta)
+    _check(q, sigma, steps, delta)
     if not steps or not q:
         return 0.0
     event = dp_accounting.PoissonSampledDpEvent(q, dp_accounting.GaussianDpEvent(sigma))
@@ -136,3 +136,10 @@ def noise_multiplier(eps: float, delta: float, q: float, steps: int, accountant:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the search passes through sigmas at the edge; it errs on the safe side there
         return least(lambda sigma: spend(q, sigma, steps, delta) <= eps, tolerance=1e-4)
+
+
+def _check(q: float, sigma: float, steps: int, delta: float) -> None:
+    validation.number("q", q, low=0, high=1)
+    validation.positive("sigma", sigma)
+    validation.count("steps", steps, low=0)
+    validation.probability("delta", delta)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy.special import log_ndtr
+from scipy.special import erfcx, ndtr
 from torch import Tensor
 
 from modelsec_course import validation
@@ -98,7 +98,7 @@ def gaussian_sigma(eps: float, delta: float, sensitivity: float = 1.0) -> float:
     validation.probability("delta", delta)
     validation.positive("sensitivity", sensitivity)
     sigma = least(lambda sigma: gaussian_delta(eps, sigma) <= delta)
-    return sensitivity * sigma * (1 + 1e-12)  # beyond the rounding of the curve
+    return sensitivity * sigma * (1 + 1e-9)  # beyond the rounding of the curve
 
 
 def gaussian_epsilon(sigma: float, delta: float, sensitivity: float = 1.0) -> float:
@@ -120,8 +120,11 @@ def gaussian_delta(eps: float, sigma: float) -> float:
     """
     validation.number("eps", eps, low=0)
     validation.positive("sigma", sigma)
-    tail, other = float(log_ndtr(0.5 / sigma - eps * sigma)), float(log_ndtr(-0.5 / sigma - eps * sigma))
-    return -math.exp(tail) * math.expm1(min(eps + other - tail, 0.0))
+    near, far = eps * sigma - 0.5 / sigma, eps * sigma + 0.5 / sigma
+    height, other = math.exp(-(near**2) / 2) / 2, float(erfcx(far / math.sqrt(2)))  # their product: e^eps times a tail
+    if near < 0:
+        return float(ndtr(-near)) - height * other
+    return height * (float(erfcx(near / math.sqrt(2))) - other)  # the difference first: both tails may be tiny
 
 
 def _floats(value: Tensor, name: str = "value") -> None:
