@@ -5,6 +5,7 @@ from modelsec_course.lab.scenes.digits import attack_a_digit
 from modelsec_course.lab.scenes.fakes import climb_the_ladder, ladder, rungs
 from modelsec_course.lab.scenes.neighbours import two_neighbours
 from modelsec_course.lab.scenes.people import meet_a_person
+from modelsec_course.lab.scenes.private import audit_table, plan_a_run
 from modelsec_course.lab.scenes.queries import spend_queries
 from modelsec_course.lab.scenes.smoothing import smooth_a_digit
 from modelsec_course.lab.scenes.triggers import draw_a_trigger
@@ -12,12 +13,14 @@ from modelsec_course.lab.scenes.tumours import drag_a_record, two_classes
 
 __all__ = [
     "attack_a_digit",
+    "audit_table",
     "climb_the_ladder",
     "drag_a_record",
     "draw_a_trigger",
     "grow_a_copy",
     "ladder",
     "meet_a_person",
+    "plan_a_run",
     "rungs",
     "smooth_a_digit",
     "spend_queries",
