@@ -28,6 +28,7 @@ from modelsec_course.privacy.mechanisms import (
     laplace,
     randomised_response,
 )
+from modelsec_course.privacy.pate import count_votes, indicative_epsilon, noisy_labels, pate_epsilon, train_teachers
 from modelsec_course.privacy.planted import BUGS, train_with_bug
 from modelsec_course.privacy.training import PrivateHistory, dp_sgd, poisson_sample
 
@@ -44,6 +45,7 @@ __all__ = [
     "clip_factors",
     "compose_advanced",
     "compose_basic",
+    "count_votes",
     "dp_sgd",
     "exponential",
     "gaussian",
@@ -52,15 +54,19 @@ __all__ = [
     "gaussian_sigma",
     "gdp_lower_bound",
     "geometric",
+    "indicative_epsilon",
     "insert_canaries",
     "laplace",
     "noise_multiplier",
+    "noisy_labels",
     "one_run_lower_bound",
+    "pate_epsilon",
     "per_sample_gradients",
     "pld_epsilon",
     "poisson_sample",
     "randomised_response",
     "rdp",
     "rdp_epsilon",
+    "train_teachers",
     "train_with_bug",
 ]  # fmt: skip

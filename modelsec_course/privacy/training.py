@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from modelsec_course import runtime, validation
+from modelsec_course import validation
 from modelsec_course.privacy import bookkeeping, clipping
 from modelsec_course.privacy.accounting import rdp_epsilon
+from modelsec_course.privacy.search import source
 from modelsec_course.training import Loss, checked, cross_entropy, squared_error
 
 __all__ = ["PrivateHistory", "dp_sgd", "poisson_sample"]
@@ -72,9 +73,10 @@ def dp_sgd(
     sampling: "poisson", or "shuffled", which passes through the rows in random order; its ε is the one of the Gaussian
     mechanism once per pass, since nothing is proved that would let it have the smaller one of Poisson sampling.
     micro_batch: at most so many rows at once; it bounds the memory and changes nothing else.  route: "fast" or
-    "readable", the same numbers.  loss(model, x, y) -> scalar, the mean over the rows.  generator: draws rows and noise
-    (default: seed 0); who knows its seed sees through the noise.  on_step(step, sums) is handed each step's noisy sums
-    by parameter name, before the division: all that a spy on the training sees.
+    "readable", the same numbers.  loss(model, x, y) -> scalar, the mean over the rows.  generator: draws rows and
+    noise; without one the operating system seeds it, since who knows the seed sees through the noise.
+    on_step(step, sums) is handed each step's noisy sums by parameter name, before the division: all that a spy on the
+    training sees.
     Raises on batch norm, which mixes rows.
 
     Source: Abadi et al., 2016, "Deep learning with differential privacy"; on shuffling, Chua et al., 2024, "How private
@@ -82,7 +84,7 @@ def dp_sgd(
     """
     _check(model, x, y, loss, generator, on_step)
     _check_plan(noise_multiplier, sampling_rate, steps, clip, lr, momentum, sampling, micro_batch, route)
-    generator = generator or runtime.generator(0)
+    generator = source(generator)
     history = PrivateHistory(delta, _spent(len(x), sampling_rate, noise_multiplier, steps, delta, sampling))
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimiser = torch.optim.SGD(parameters.values(), lr, momentum)
