@@ -150,7 +150,7 @@ claim("At ε = 0.1 that is an advantage below 0.07", advantage[0.1] < 0.07, f"{a
 # %%
 explore(
     scenes.two_neighbours(158),
-    eps=(0.1, 4.0, 0.1, 1.0), mechanism=["Laplace", "geometric", "Gaussian"], labels={"eps": "ε"},
+    eps=(0.1, 4.0, 0.1, 1.0), mechanism=["Laplace", "Geometric", "Gaussian"], labels={"eps": "ε"},
     caption="Left: the answers of two neighbouring databases. Right: the best attacker, and what ε allows.",
 )  # fmt: skip
 
@@ -471,9 +471,9 @@ claim("At a count of 158 and ε = 0.1, more than 2 % still are", larger < 0.98, 
 # %%
 draw = runtime.generator(7)
 drawn = [privacy.geometric(torch.full((200_000,), c), 1.0, 1, generator=draw) for c in (0, 1)]
-shares = torch.stack([torch.stack([(z == k).double().mean() for k in range(-3, 5)]) for z in drawn])
+shares = torch.stack([torch.stack([(z == k).double().mean() for k in range(-2, 4)]) for z in drawn])
 odds = shares[0] / shares[1]
-print("P[k | nobody] / P[k | Bea] for k = −3 … 4:", ", ".join(f"{o:.2f}" for o in odds.tolist()))
+print("P[k | nobody] / P[k | Bea] for k = −2 … 3:", ", ".join(f"{o:.2f}" for o in odds.tolist()))
 claim("All odds are e or 1/e, within a tenth", ((odds.log().abs() - 1).abs() < 0.1).all())
 
 # %% [markdown]
@@ -481,10 +481,10 @@ claim("All odds are e or 1/e, within a tenth", ((odds.log().abs() - 1).abs() < 0
 
 # %%
 guarantee(
-    holds="For any attacker, with any knowledge and computing power, now or later: one record, added or removed, changes the odds "
-    "of any conclusion by at most e^ε, but for a chance of δ. **Nothing that is done with the answers afterwards** changes that.",
+    holds="For any attacker, with any knowledge and computing power, now or later: whatever comes of the answers is at most e^ε times "
+    "as likely, plus δ, with one record more or less. **Nothing that is done with the answers afterwards** changes that.",
     does_not="An ε without its **δ**, its **neighbours** (added, removed or replaced), its **unit** (a record? a person with many "
-    "records?) and its **sampling** says nothing. Facts about the *population* are not hidden: if smoking causes cancer, the study "
+    "records?) and its **sampling** says nothing. Facts about the **population** are not hidden: if smoking causes cancer, the study "
     "says so of smokers who took no part. Floats, clocks and known seeds are outside the proof.",
     adapts="By asking again, and averaging: the budget counts that. By reading low bits: use whole noise. By pooling what other "
     "institutions publish about the same people: add up the ε of all.",

@@ -27,13 +27,13 @@ def two_neighbours(count: int, spread: int = 12) -> Callable[..., tuple[Figure, 
         bound = math.tanh(eps / 2) if mechanism != "Gaussian" else (math.expm1(eps) + 2 * DELTA) / (math.exp(eps) + 1)
         with plt.rc_context(STYLE):
             fig, axes = plt.subplots(1, 2, figsize=(9.0, 3.6), width_ratios=(1.6, 1))
-            _answers(axes[0], density, count, spread, whole=mechanism == "geometric")
+            _answers(axes[0], density, count, spread, whole=mechanism == "Geometric")
             _roc(axes[1], false, true, eps, 0.0 if mechanism != "Gaussian" else DELTA)
             fig.suptitle(f"{mechanism}, ε = {eps:.1f}: advantage {best:.3f}, at most {bound:.3f}", fontsize=11)
-        but = ", but for a chance of 10⁻⁵" if mechanism == "Gaussian" else ""
+        plus = ", plus 10⁻⁵" if mechanism == "Gaussian" else ""
         words = (
-            f"{mechanism} noise at ε = {eps:.1f}, of standard deviation {_deviation(mechanism, eps):.1f}. An answer is "
-            f"at most {math.exp(eps):.2f} times as likely with Bea as without{but}. The best attacker's advantage is "
+            f"{mechanism} noise at ε = {eps:.1f}, of standard deviation {_deviation(mechanism, eps):.1f}. Any set of answers "
+            f"is at most {math.exp(eps):.2f} times as likely with Bea as without{plus}. The best attacker's advantage is "
             f"**{best:.3f}**, and the bound is {bound:.3f}."
         )
         return fig, words
@@ -56,7 +56,7 @@ def mechanisms(eps: float) -> dict[str, tuple[Callable, Callable]]:
 
     return {
         "Laplace": (lambda z: laplace.pdf(z, scale=1 / eps), lambda value: laplace.sf(grid - value, scale=1 / eps)),
-        "geometric": (lambda z: (1 - ratio) / (1 + ratio) * ratio ** np.abs(z), more),
+        "Geometric": (lambda z: (1 - ratio) / (1 + ratio) * ratio ** np.abs(z), more),
         "Gaussian": (lambda z: norm.pdf(z, scale=sigma), lambda value: norm.sf(grid - value, scale=sigma)),
     }
 
@@ -65,7 +65,7 @@ def _deviation(mechanism: str, eps: float) -> float:
     ratio = math.exp(-eps)
     return {
         "Laplace": math.sqrt(2) / eps,
-        "geometric": math.sqrt(2 * ratio) / (1 - ratio),
+        "Geometric": math.sqrt(2 * ratio) / (1 - ratio),
         "Gaussian": gaussian_sigma(eps, DELTA),
     }[mechanism]
 
@@ -90,8 +90,8 @@ def _roc(axes: Axes, false: np.ndarray, true: np.ndarray, eps: float, delta: flo
     rates = np.linspace(0, 1, 401)
     limit = np.minimum(np.exp(eps) * rates + delta, 1 - np.exp(-eps) * (1 - delta - rates)).clip(0, 1)
     axes.fill_between(rates, limit, 1, color=GREY, alpha=0.25, linewidth=0)
-    axes.plot(rates, limit, color=BLACK, marker="", linestyle=":", label="the bound")
-    axes.plot(false, true, color=BLUE, marker="", label="the attackers")
+    axes.plot(rates, limit, color=BLACK, marker="", linestyle=":", linewidth=3.5, label="the bound")
+    axes.plot(false, true, color=BLUE, marker="", linestyle="-", label="the attackers")
     axes.plot([0, 1], [0, 1], color=GREY, marker="", linestyle="--", linewidth=1, label="dice")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="“she is in”, when she is not", ylabel="“she is in”, when she is")
     axes.legend(fontsize=8.5, loc="lower right")
