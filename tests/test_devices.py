@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import torch
 
-from modelsec_course import evasion, extraction, membership, models, poisoning, robustness, runtime, training
+from modelsec_course import evasion, extraction, membership, models, poisoning, privacy, robustness, runtime, training
 from modelsec_course.evasion import (
     LOSSES,
     NORMS,
@@ -274,3 +274,17 @@ def test_poisoning_and_its_detectors_work_where_their_inputs_are(problem, monkey
         ]
         assert 0 <= poisoning.attack_success(net, x, y, trigger=trigger, target=0) <= 1
     assert {result.device for result in results} == {x.device}
+
+
+def test_private_mechanisms_answer_where_they_are_asked(problem):
+    x = problem[1]
+    count, bits = x.flatten(1).sum(1).long(), x.flatten(1) > 0.5
+    with torch.device("meta"):
+        answers = [
+            privacy.laplace(x, 1.0, 1.0),
+            privacy.gaussian(x, 1.0, 1e-5, 1.0),
+            privacy.exponential(x.flatten(1), 1.0, 1.0),
+            privacy.geometric(count, 1.0, 1),
+            privacy.randomised_response(bits, 1.0),
+        ]
+    assert {answer.device for answer in answers} == {x.device}

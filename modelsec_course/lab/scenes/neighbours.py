@@ -17,8 +17,8 @@ from modelsec_course.privacy import gaussian_sigma
 DELTA = 1e-5
 
 
-def two_neighbours(count: int, spread: int = 12) -> Callable[..., tuple[Figure, str]]:
-    """A scene: the answers when the true count is `count` and when it is one more, within `spread` of it."""
+def two_neighbours(count: int, reach: int = 12) -> Callable[..., tuple[Figure, str]]:
+    """A scene: the answers when the true count is `count` and when it is one more, within `reach` of it."""
 
     def draw(eps: float, mechanism: str) -> tuple[Figure, str]:
         density, tail = mechanisms(eps)[mechanism]
@@ -27,13 +27,14 @@ def two_neighbours(count: int, spread: int = 12) -> Callable[..., tuple[Figure, 
         bound = math.tanh(eps / 2) if mechanism != "Gaussian" else (math.expm1(eps) + 2 * DELTA) / (math.exp(eps) + 1)
         with plt.rc_context(STYLE):
             fig, axes = plt.subplots(1, 2, figsize=(9.0, 3.6), width_ratios=(1.6, 1))
-            _answers(axes[0], density, count, spread, whole=mechanism == "Geometric")
+            _answers(axes[0], density, count, reach, whole=mechanism == "Geometric")
             _roc(axes[1], false, true, eps, 0.0 if mechanism != "Gaussian" else DELTA)
             fig.suptitle(f"{mechanism}, ε = {eps:.1f}: advantage {best:.3f}, at most {bound:.3f}", fontsize=11)
         plus = ", plus 10⁻⁵" if mechanism == "Gaussian" else ""
+        spread = _deviation(mechanism, eps)
         words = (
-            f"{mechanism} noise at ε = {eps:.1f}, of standard deviation {_deviation(mechanism, eps):.1f}. Any set of answers "
-            f"is at most {math.exp(eps):.2f} times as likely with Bea as without{plus}. The best attacker's advantage is "
+            f"{mechanism} noise at ε = {eps:.1f}, of standard deviation {spread:.1f}. Any set of answers is at most "
+            f"{math.exp(eps):.2f} times as likely with Bea as without{plus}. The best attacker's advantage is "
             f"**{best:.3f}**, and the bound is {bound:.3f}."
         )
         return fig, words
@@ -70,9 +71,9 @@ def _deviation(mechanism: str, eps: float) -> float:
     }[mechanism]
 
 
-def _answers(axes: Axes, density: Callable, count: int, spread: int, whole: bool) -> None:
+def _answers(axes: Axes, density: Callable, count: int, reach: int, whole: bool) -> None:
     """The two distributions of the answer."""
-    ends = count - spread, count + 1 + spread
+    ends = count - reach, count + 1 + reach
     at = np.arange(ends[0], ends[1] + 1) if whole else np.linspace(*ends, 801)
     for value, name, colour, hatch in ((count, "without Bea", VERMILION, "//"), (count + 1, "with Bea", BLUE, "")):
         height = density(at - value)
