@@ -58,7 +58,7 @@ def invert_linear(weight_gradient: Tensor, bias_gradient: Tensor) -> Tensor:
     return quotients[0]
 
 
-def shared_rows(quotients: Tensor, tolerance: float = 1e-3) -> Tensor:
+def shared_rows(quotients: Tensor, tolerance: float = 1e-5) -> Tensor:
     """The inputs that at least two units agree on, (found, features): those that some units saw alone.
 
     quotients: (units, features) from `row_inputs`.  tolerance: the largest difference of two that agree. Mixtures have
@@ -67,7 +67,7 @@ def shared_rows(quotients: Tensor, tolerance: float = 1e-3) -> Tensor:
     """
     validation.tensor("quotients", quotients)
     validation.positive("tolerance", tolerance)
-    alike = (quotients[:, None] - quotients[None]).abs().amax(2) <= tolerance
+    alike = torch.cdist(quotients, quotients, p=torch.inf) <= tolerance
     first = alike.int().argmax(1) == torch.arange(len(quotients), device=quotients.device)
     return quotients[first & (alike.sum(1) > 1)]
 

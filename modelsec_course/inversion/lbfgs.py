@@ -13,6 +13,7 @@ __all__ = ["Objective", "lbfgs"]
 Objective = Callable[
     [Tensor], tuple[Tensor, Tensor]
 ]  # points (searches, n) -> losses (searches,), gradients (searches, n)
+PROGRESS = 1e-6  # less than this share of its loss is no progress
 ENOUGH, FLATTER, TRIALS = 1e-4, 0.9, 12  # how much lower, how much flatter (Wolfe), how many tries a step
 
 
@@ -27,8 +28,8 @@ def lbfgs(
 ) -> tuple[Tensor, Tensor]:
     """The lowest point of each search, (searches, n), and its loss, (searches,).
 
-    start: (searches, n). A search that finds no lower point forgets its curvature and tries steepest descent; when that
-    fails as well, or its loss is at most `floor`, it is over. All stop when all are.
+    start: (searches, n). A search that gets no lower forgets its curvature and tries steepest descent; when that fails
+    as well, or its loss is at most `floor`, it is over. All stop when all are.
     Sources: Nocedal, 1980, "Updating Quasi-Newton Matrices with Limited Storage"; the line search is the bisection of
     Lewis & Overton, 2013, "Nonsmooth Optimization via Quasi-Newton Methods".
     """
@@ -46,7 +47,7 @@ def lbfgs(
         usable = curvature > 1e-10 * moved.norm(dim=1, keepdim=True) * bent.norm(dim=1, keepdim=True)
         pairs.append((moved, bent, torch.where(usable, 1 / curvature, 0)))  # weight 0: the pair changes nothing
         scale = torch.where(usable, curvature / bent.square().sum(1, keepdim=True), scale)
-        before, stuck = stuck, (moved == 0).all(1)
+        before, stuck = stuck, new_loss >= (1 - PROGRESS) * loss
         pairs = deque(((s, b, w.masked_fill(stuck[:, None], 0)) for s, b, w in pairs), maxlen=memory)
         at, loss, slope, over = new, new_loss, new_slope, over | (before & stuck) | (new_loss <= floor)
         on_step()

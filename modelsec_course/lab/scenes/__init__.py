@@ -1,8 +1,10 @@
 """The drawings of single labs: what their widgets show. A scene returns `draw(**controls) -> (figure, words)`."""
 
+from modelsec_course.lab.scenes.appearing import watch_a_face_appear
 from modelsec_course.lab.scenes.copies import grow_a_copy
 from modelsec_course.lab.scenes.digits import attack_a_digit
 from modelsec_course.lab.scenes.fakes import climb_the_ladder, ladder, rungs
+from modelsec_course.lab.scenes.leaks import watch_it_leak
 from modelsec_course.lab.scenes.neighbours import two_neighbours
 from modelsec_course.lab.scenes.people import meet_a_person
 from modelsec_course.lab.scenes.private import audit_table, plan_a_run
@@ -26,4 +28,6 @@ __all__ = [
     "spend_queries",
     "two_classes",
     "two_neighbours",
+    "watch_a_face_appear",
+    "watch_it_leak",
 ]

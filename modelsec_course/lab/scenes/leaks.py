@@ -1,0 +1,59 @@
+"""Lab 12: what a gradient gives away, by the size of the batch and the length of the noise on it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from modelsec_course.inversion import best_assignment, mse
+from modelsec_course.lab.style import BLACK, BLUE, STYLE
+
+FLOOR = 1e-12  # drawn no lower
+
+
+def watch_it_leak(
+    attack: Callable[[int], tuple[Tensor, Tensor]], levels: Sequence[float], most: int = 8
+) -> Callable[..., tuple[Figure, str]]:
+    """A scene: the pictures of a batch of up to `most`, what is found of each, and the error at each level of noise.
+
+    attack(batch) -> x (batch, 1, h, w), and what is found at each of `levels`, (levels, batch, 1, h, w). It is run once
+    for each size of batch.
+    """
+
+    @functools.cache
+    def run(batch: int) -> tuple[Tensor, Tensor, Tensor]:
+        x, found = attack(batch)
+        paired = torch.stack([best_assignment(some, x) for some in found])
+        return x.cpu(), paired.cpu(), torch.stack([mse(some, x) for some in found]).mean(1).cpu()
+
+    def draw(batch: int, noise: float) -> tuple[Figure, str]:
+        x, found, errors = run(batch)
+        level = min(range(len(levels)), key=lambda i: abs(levels[i] - noise))
+        with plt.rc_context(STYLE):
+            fig = plt.figure(figsize=(9.0, 3.2))
+            left, right = fig.subfigures(1, 2, width_ratios=(1.7, 1))
+            for axes, picture in zip(left.subplots(2, most).flat, _shown(x, found[level], most), strict=True):
+                axes.set(xticks=[], yticks=[], frame_on=False)
+                if picture is not None:
+                    axes.imshow(picture[0], vmin=0, vmax=1)
+            left.suptitle(f"above: batch of {batch}; below: found", fontsize=10)
+            curve = right.subplots()
+            curve.plot(levels, errors.clamp_min(FLOOR), color=BLUE)
+            curve.scatter([levels[level]], [errors[level].clamp_min(FLOOR)], color=BLACK, marker="D", s=50, zorder=3)
+            curve.set(yscale="log", ylim=(FLOOR / 3, 1), xlabel="noise ÷ gradient", ylabel="mean squared error")
+        error = errors[level].clamp_min(FLOOR)
+        return fig, (
+            f"Batch of {batch}, noise {levels[level]:g} times as long as the gradient: mean squared error {error:.1e}, "
+            f"PSNR **{-10 * error.log10():.0f} dB**."
+        )
+
+    return draw
+
+
+def _shown(x: Tensor, found: Tensor, most: int) -> list[Tensor | None]:
+    return [part[i] if i < len(part) else None for part in (x, found) for i in range(most)]
