@@ -1,4 +1,4 @@
-"""Privacy, beside ordinary loops: gradient inversion with all restarts at once."""
+"""Privacy, beside ordinary loops and Opacus: gradient inversion with all restarts at once, steps of DP-SGD."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks import harness
+from benchmarks import dpsgd, harness
 from modelsec_course import data, inversion, models, runtime
 
 NEAR = 1e-4  # the mean squared error below which a picture counts as found
-ABOUT = """Gradient inversion: scikit-learn's digits (8×8) from the gradient of a small network with tanh, untrained.
+ABOUT = f"""Gradient inversion: scikit-learn's digits (8×8) from the gradient of a small network with tanh, untrained.
 seconds: median over the rounds.  ours ÷ it: median and quartiles of the ratios within a round; below 1, ours is faster.
 a loop over restarts: the same search, one restart after the other, by PyTorch's own optimiser and double backward.
-success: share of pictures whose mean squared error is below 10⁻⁴, in the restart with the lowest loss."""
+success: share of pictures whose mean squared error is below 10⁻⁴, in the restart with the lowest loss.
+{dpsgd.ABOUT}"""
 
 
 def contests(device: torch.device, quick: bool) -> Iterator[harness.Contest]:
-    """One picture by L-BFGS, four by L-BFGS, one by Adam."""
+    """One picture by L-BFGS, four by L-BFGS, one by Adam; then three networks by DP-SGD."""
     steps, restarts = (3, 2) if quick else (100, 16)
     yield inverting("lbfgs", 1, steps, restarts, device)
     yield inverting("lbfgs", 4, steps, restarts, device)
     yield inverting("adam", 1, 2 * steps, restarts, device)
+    yield from dpsgd.contests(device, quick)
 
 
 def network() -> nn.Sequential:

@@ -85,6 +85,9 @@ def test_the_quick_privacy_suite_fills_its_table():
     contests = {title: list(group) for title, group in itertools.groupby(rows, key=lambda row: row["contest"])}
     inversion = [group for title, group in contests.items() if title.startswith("Gradient inversion")]
     assert [{row["who"] for row in group} for group in inversion] == 3 * [{"ours", "a loop over restarts"}]
+    private = [group for title, group in contests.items() if title.startswith("DP-SGD")]
+    rivals = {"ours, readable", "Opacus, hooks", "Opacus, functorch", "Opacus, ghost", "plain SGD"}
+    assert [{row["who"] for row in group} for group in private] == 3 * [{"ours"} | rivals]
     assert all(0 <= row.get("success", 0) <= 1 for row in rows)
 
 
