@@ -1,0 +1,387 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # Lab 11 · Model inversion
+
+# %%
+import torch
+import torch.nn.functional as F
+
+from modelsec_course import data, evasion, extraction, inversion, runtime, training, zoo
+from modelsec_course.lab import check, claim, explore, figures, guarantee
+from modelsec_course.lab import progress, quiz, scenes, start, threat
+from modelsec_course.robustness import clopper_pearson
+
+start("11")
+
+# %%
+threat.card("11")
+
+# %% [markdown]
+# ## 1 · The idea
+#
+# A door opens for a hundred people. Its model knows their faces; their photographs were deleted after training. You hold the model
+# and the list of names. Can you get a face back?
+#
+# An image x that the model calls *person 7* with confidence may look like person 7. So start anywhere and climb:
+#
+# $$ \hat x_y = \arg\max_x\; \log p(y \mid x). $$
+#
+# That is **class inversion** (Fredrikson, Jha & Ristenpart, 2015). Nobody in this lab exists: a renderer invented the 100 private
+# people, and 1,000 other people whose photographs are public. Here are ten private people, each on two photographs.
+
+# %%
+device = runtime.device()
+private = data.load("faces").to(device)
+public = data.faces.pictures("public")[0].to(device)  # (4000, 1, 32, 32)
+names = torch.arange(100, device=device)
+truth = torch.stack([private.x_train[private.y_train == k][1] for k in range(100)])  # one photograph of each
+figures.pictures(
+    [truth[:10], private.x_test[::8][:10], public[:40:4]],
+    row_labels=["private", "again", "public"],
+    caption="Ten private people twice, with another pose, expression and light; and ten of the public.",
+)
+
+# %% [markdown]
+# Three doors, three models: softmax regression, a dense network and a convolutional one. Each was trained on twelve photographs
+# of each private person. They are good at it.
+
+# %%
+doors = {name: zoo.load(f"faces-{name}") for name in ("linear", "mlp", "cnn")}
+accuracy = {name: training.accuracy(model, private.x_test, private.y_test) for name, model in doors.items()}
+print(", ".join(f"{name}: {share:.1%}" for name, share in accuracy.items()), "of 800 new photographs")
+claim("Each names at least 90 % of new photographs rightly", min(accuracy.values()) > 0.9)
+
+# %% [markdown]
+# ### Exercise 1: climb the model's score
+#
+# From a start, take steps of `lr` times the gradient of log p(y | x), and stay in [0, 1] after each. All people at once: the gradient
+# of a *sum* over the batch is each picture's own.
+
+
+# %%
+def invert_class(model, y, start, steps=100, lr=0.1):
+    """MI-Face: pictures that climb log p(y | x) by plain gradient steps, each clipped to [0, 1].
+
+    model: pictures -> logits.  y: int64 (n,).  start: (n, 1, h, w) in [0, 1]; leave it as it is.
+    Returns pictures like `start`, without a gradient attached.
+    """
+    ### BEGIN SOLUTION
+    x = start.clone()
+    for _ in range(steps):
+        x.requires_grad_()
+        score = F.log_softmax(model(x), 1).gather(1, y[:, None]).sum()
+        (slope,) = torch.autograd.grad(score, x)
+        x = (x.detach() + lr * slope).clamp(0, 1)
+    return x
+    ### END SOLUTION
+
+
+invert_class = check("11.invert_class", invert_class)
+
+# %% [markdown]
+# Start from the public's average face. How sure will the models be of the result, and will you recognise anybody?
+
+# %%
+average = public.mean(0, keepdim=True)
+climbed = {name: invert_class(model, names, average.repeat(100, 1, 1, 1)) for name, model in doors.items()}
+sure = {name: doors[name](x).softmax(1)[names, names].median().item() for name, x in climbed.items()}
+figures.pictures(
+    [truth[:10], *(x[:10] for x in climbed.values())],
+    row_labels=["truth", *(f"{name}: {sure[name]:.1%} sure" for name in doors)],
+    caption="What 100 gradient steps on the pixels find, and the models' median confidence in it.",
+)
+claim("Every model is more than 97 % sure of its pictures", min(sure.values()) > 0.97)
+
+# %% [markdown]
+# ### Exercise 2: who is to say?
+#
+# The model's confidence cannot be the measure: it is what you climbed. Your own eye sees what it hopes for. You need an
+# **independent judge**, trained on *other* photographs, who does not know the doors. And it must be able to say *somebody else*: ours
+# knows the 100 private people (labels 0 to 99) and 360 strangers (100 to 459). It names `judge(x).argmax(1)`.
+
+
+# %%
+def identity_rate(judge, x, y):
+    """The share of pictures in which the judge sees the right person, among all whom it knows: a number in [0, 1].
+
+    judge: pictures -> logits (n, people).  x: (n, 1, h, w).  y: int64 (n,), who it should be.
+    """
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        return (judge(x).argmax(1) == y).float().mean().item()
+    ### END SOLUTION
+
+
+identity_rate = check("11.identity_rate", identity_rate)
+
+# %%
+judge = zoo.load("faces-judge")
+seen = {name: identity_rate(judge, x, names) for name, x in climbed.items()}
+fresh = identity_rate(judge, private.x_test, private.y_test)
+nobody = identity_rate(judge, average.repeat(100, 1, 1, 1), names)
+print(f"photographs {fresh:.1%}, average face {nobody:.0%};", ", ".join(f"{k}: {v:.0%}" for k, v in seen.items()))
+claim("The judge names more than 97 % of photographs that it has never seen", fresh > 0.97)
+claim("The average face is nobody: at most 1 %", nobody <= 0.01)
+claim("The convolutional door is as sure as the others, yet the judge recognises less than half as many of its pictures",
+      seen["cnn"] < 0.5 * min(seen["linear"], seen["mlp"]), f"{seen['cnn']:.0%}")  # fmt: skip
+
+# %% [markdown]
+# **Confidence near 1 is not a reconstruction.** The convolutional network is moved by patterns that are no face. So rule them out:
+# look only among pictures that *could* be faces.
+#
+# ### Exercise 3: climb inside a prior
+#
+# A **prior** turns a short code z into a plausible face, `decode(z)`; ordinary faces have codes like standard normal
+# numbers. Climb in z, and pay for unlikely codes:
+#
+# $$ J(z) = \log p(y \mid \text{decode}(z)) - \lambda \lVert z \rVert^2. $$
+#
+# Any optimiser will do; `torch.optim.Adam([z], lr)` is a good one. Start at z = 0, the average face.
+
+
+# %%
+def invert_with_prior(model, y, decode, size, steps=150, lr=0.1, weight=0.003):
+    """Pictures decode(z) whose codes z climb log p(y | decode(z)) − weight · |z|² from z = 0.
+
+    model: pictures -> logits.  y: int64 (n,).  decode: codes (n, size) -> pictures (n, 1, h, w).
+    Returns pictures (n, 1, h, w), without a gradient attached.
+    """
+    ### BEGIN SOLUTION
+    z = torch.zeros(len(y), size, device=y.device, requires_grad=True)
+    optimiser = torch.optim.Adam([z], lr)
+    for _ in range(steps):
+        log_p = F.log_softmax(model(decode(z)), 1).gather(1, y[:, None]).sum()
+        loss = weight * z.square().sum() - log_p
+        (z.grad,) = torch.autograd.grad(loss, z)
+        optimiser.step()
+    return decode(z).detach()
+    ### END SOLUTION
+
+
+invert_with_prior = check("11.invert_with_prior", invert_with_prior)
+
+# %% [markdown]
+# Two priors, both from **public** pictures only. *PCA*: the public's average, plus a mix of the 60 directions in which public
+# pictures differ most. *VAE*: a small network, trained to make public pictures out of 64 normal numbers.
+
+# %%
+priors = {
+    "pixels": inversion.pixels(average[0]),
+    "PCA": inversion.pca(public),
+    "VAE": inversion.generated(zoo.load("faces-generator")),
+}
+draw = runtime.generator(1)
+figures.pictures(
+    [priors[name].sample(10, draw) for name in ("PCA", "VAE")], row_labels=["PCA", "VAE"],
+    caption="Random codes: nobody in particular.",
+)  # fmt: skip
+
+# %%
+found = {name: invert_with_prior(model, names, priors["PCA"].decode, 60) for name, model in doors.items()}
+rates = {name: identity_rate(judge, x, names) for name, x in found.items()}
+print("PCA prior:", ", ".join(f"{name} {rate:.0%}" for name, rate in rates.items()))
+claim("On the convolutional door the prior finds at least three times as many as pixels did",
+      rates["cnn"] > 3 * seen["cnn"])  # fmt: skip
+
+# %% [markdown]
+# ### Exercise 4: what could anybody have shown?
+#
+# Is that much? Not before you know what *no attack* scores. Search the public album: for each name, take the photograph of **somebody
+# else** that the model likes best. Nothing is reconstructed, for the person is not in it. This **look-alike** is the
+# strongest control, and every number in this lab has to beat it.
+
+
+# %%
+def look_alike(model, public, y):
+    """For each name the public picture to which the model gives that name with the highest probability.
+
+    model: pictures -> logits.  public: (m, 1, h, w).  y: int64 (n,).  Returns pictures (n, 1, h, w).
+    """
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        chance = model(public).softmax(1)[:, y]  # (m, n)
+    return public[chance.argmax(0)]
+    ### END SOLUTION
+
+
+look_alike = check("11.look_alike", look_alike)
+
+# %% [markdown]
+# ## 2 · The headline figure
+#
+# Guess: of 100 people, how many does the judge recognise in their look-alikes? The library's `invert_classes` is your attack with
+# Adam, small random shifts, and two starts of which it keeps the one that its **own** objective prefers. It never sees the judge.
+
+# %%
+hits = {}
+for door, model in doors.items():
+    shown = {"average face": average.repeat(100, 1, 1, 1), "look-alike": look_alike(model, public, names)}
+    for name, prior in priors.items():
+        shown[f"{name}, random"] = prior.sample(100, runtime.generator(2)).to(device)
+        shown[name] = inversion.invert_classes(model, names, prior, steps=150, generator=runtime.generator(3)).x
+    for name, x in shown.items():
+        hits.setdefault(name, []).append(inversion.recognised(judge, x, names))
+    if door == "mlp":
+        gallery = shown
+hits = {name: torch.stack(rows) for name, rows in hits.items()}  # each (3 doors, 100 people)
+
+# %%
+order = ["look-alike", "pixels", "PCA", "VAE", "average face"]
+figures.pictures(
+    [truth[:12], *(gallery[name][:12] for name in order)], row_labels=["truth", *order],
+    caption="The dense network's people 0 to 11, chosen by nobody: truth, controls and attacks.",
+)  # fmt: skip
+for name in order:
+    print(f"{name:13}", ", ".join(f"{door} {rate:.0%}" for door, rate in zip(doors, hits[name].float().mean(1).tolist(), strict=True)))
+
+# %% [markdown]
+# What inversion tells *beyond* the look-alike is a difference, person by person, averaged over the doors: 100 people, 100
+# differences, one interval.
+
+# %%
+share = {name: hits[name].float().mean().item() for name in order}
+beyond = {name: inversion.gain(hits[name], hits["look-alike"]) for name in ("pixels", "PCA", "VAE", "average face")}
+figures.bars(
+    {name: g.value for name, g in beyond.items()}, errors={name: (g.low, g.high) for name, g in beyond.items()},
+    ylabel="recognised more than look-alikes", percent=True, horizontal=True,
+    caption="Gain over the look-alike, mean of three doors; 95 % intervals over 100 people.",
+)  # fmt: skip
+claim("With the PCA prior the gain is surely above zero, and at least 10 points",
+      beyond["PCA"].low > 0 and beyond["PCA"].value > 0.1, f"{beyond['PCA'].value:+.0%}")  # fmt: skip
+claim("Look-alikes alone score between 15 % and 50 %", 0.15 < share["look-alike"] < 0.5, f"{share['look-alike']:.0%}")
+claim("The average face, and random codes of every prior, score at most 2 %",
+      max(hits[name].float().mean().item() for name in hits if "random" in name or "average" in name) <= 0.02)  # fmt: skip
+
+# %% [markdown]
+# Half of the success that a figure without this control would have reported was the public's. The rest is real: it is about the
+# *private* people, and only the model can have told it. The smaller generator does not beat sixty straight directions here, and
+# the convolutional door gives away least.
+#
+# Now watch a face appear. Move `step` slowly, then change the prior.
+
+# %%
+explore(
+    scenes.watch_a_face_appear(doors["mlp"], judge, truth, gallery["look-alike"], priors),
+    person=(0, 99, 1, 0), step=(0, 150, 10, 0), prior=list(priors),
+    caption="Left to right: the person, the public look-alike, the attack's picture, and what model and judge think of it.",
+)  # fmt: skip
+
+# %% [markdown]
+# ## 3 · Defence, attacked again: coarse answers
+#
+# The door is now a service: it keeps its weights and answers with probabilities, **rounded** to one decimal. Somebody who has the
+# weights does not care. Somebody who can only ask has no gradient, but lab 02's trick: **estimate** it, from answers at z + σu and
+# z − σu. Most of them are 0.0. Guess what rounding leaves.
+
+
+# %%
+def by_asking(service, y, prior, steps=60, samples=20, sigma=0.4, lr=0.8):
+    """Inversion by answers alone: (1 + samples · steps) queries for each person."""
+    draw = runtime.generator(4)
+
+    def scores(z):
+        p = service(prior.decode(z)).gather(1, y[:, None])[:, 0]
+        return p.clamp(min=0.01).log() - prior.weight * z.square().sum(1)
+
+    z = prior.start(len(y), draw).to(y.device)
+    for _ in range(steps):
+        slope = evasion.nes_gradient(scores, z, sigma=sigma, samples=samples, generator=draw)
+        z = z + lr * F.normalize(slope, dim=1)
+    return prior.decode(z)
+
+
+# %%
+door = doors["linear"]
+services = {
+    "in full": extraction.Victim(door),
+    "one decimal": extraction.Victim(door, decimals=1),
+    "one decimal, names shuffled": lambda x: extraction.Victim(door, decimals=1)(x)[:, names.roll(1)],
+}
+asked = {name: inversion.recognised(judge, by_asking(service, names, priors["PCA"]), names) for name, service in services.items()}
+rounded = {name: rows.float().mean().item() for name, rows in asked.items()}
+figures.bars(
+    rounded, errors={name: clopper_pearson(int(rows.sum()), 100) for name, rows in asked.items()}, percent=True, horizontal=True,
+    ylabel="recognised by the judge", caption="1,200 queries for each person, PCA prior, softmax regression; 95 % intervals.",
+)  # fmt: skip
+claim("One decimal leaves the attack at least three quarters of its success", rounded["one decimal"] > 0.75 * rounded["in full"])
+claim("Asked under another's name, the attack finds at most 3 %", rounded["one decimal, names shuffled"] <= 0.03)
+
+# %% [markdown]
+# Rounding takes away small differences, and this attacker takes large steps. Fredrikson and colleagues saw rounding stop an attack
+# in 2015: one that took *small* steps. **A defence is judged by the attacker who knows it.**
+#
+# What would help is a model that learned less of each person. **Differential privacy** bounds that, for every attack; lab 14 trains
+# such a model and runs this lab's attack on it.
+
+# %%
+guarantee(
+    holds="Nothing here proves anything. What was measured holds for these attacks on these models.",
+    does_not="Rounding, and hiding the weights, do not keep faces in. A better prior finds more.",
+    adapts="With a prior from better public data, more queries, larger steps where answers are coarse.",
+    cost="Rounding costs honest clients the ranking of doubtful answers, and here it bought nothing.",
+)
+
+# %% [markdown]
+# ### Spot the broken experiment
+#
+# A colleague attacks the dense network with the PCA prior and reports the number below. The judge is a good one: right about more
+# than 97 % of new photographs. Write **one** control that shows what the number is worth.
+
+# %%
+def colleague(x):
+    """The colleague's judge: it knows the 100 private people, and nobody else."""
+    return judge(x)[:, :100]
+
+
+print(f"photographs: {identity_rate(colleague, private.x_test, private.y_test):.1%}")
+print(f"attack: {identity_rate(colleague, gallery['PCA'], names):.0%} of 100 people reconstructed")
+
+# %% tags=["student-only"]
+# Your control here: which pictures show certainly nobody of the 100?
+
+# %% tags=["solution-only"]
+closed = identity_rate(colleague, gallery["look-alike"], names)
+opened = identity_rate(judge, gallery["look-alike"], names)
+print(f"look-alikes: {closed:.0%} with the colleague's judge, {opened:.0%} with ours")
+claim("Pictures of other people are 'reconstructed' in more than 45 % of cases", closed > 0.45, f"{closed:.0%}")
+claim("A judge who knows strangers as well calls at least 15 points fewer of them right", closed > opened + 0.15)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The look-alikes: photographs of *other* people, and the colleague's judge recognises most of them. It must choose among 100, and a
+# picture that is a little like person 7 is more like person 7 than like 99 others. Known names only, a **closed set**, is the wrong
+# question. Ours may answer *a stranger*, and still finds some look-alikes alike enough. So two things are needed: an open-set
+# judge, and the gain over the control.
+#
+# </details>
+
+# %% [markdown]
+# ## 4 · Quiz
+
+# %%
+quiz("11")
+
+# %% [markdown]
+# ### Further reading
+#
+# * M. Fredrikson, S. Jha, T. Ristenpart, 2015, *Model Inversion Attacks that Exploit Confidence Information and Basic
+#   Countermeasures*. MI-Face, and rounding.
+# * Y. Zhang, R. Jia, H. Pei, W. Wang, B. Li, D. Song, 2020, *The Secret Revealer: Generative Model-Inversion Attacks Against Deep
+#   Neural Networks*. A generator as the prior.
+# * N.-B. Nguyen, K. Chandrasegaran, M. Abdollahzadeh, N.-M. Cheung, 2023, *Re-thinking Model Inversion Attacks Against Deep Neural
+#   Networks*. Better objectives for deep nets.
+# * D. Kingma, M. Welling, 2014, *Auto-Encoding Variational Bayes*. The VAE.
+#
+# With a network, `data.load("olivetti")` has photographs of 40 real people from 1994, made for research. The course does not invert them.
+# To see how the library writes these, open `modelsec_course/inversion/classes.py`, `priors.py` and `judging.py`.
+
+# %%
+progress("11")
