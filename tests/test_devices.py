@@ -10,7 +10,19 @@ from functools import partial
 import pytest
 import torch
 
-from modelsec_course import evasion, extraction, membership, models, poisoning, privacy, robustness, runtime, training
+from modelsec_course import (
+    evasion,
+    extraction,
+    federated,
+    inversion,
+    membership,
+    models,
+    poisoning,
+    privacy,
+    robustness,
+    runtime,
+    training,
+)
 from modelsec_course.evasion import (
     LOSSES,
     NORMS,
@@ -214,6 +226,42 @@ def test_shadow_models_and_the_attacks_on_members_work_where_their_inputs_are(pr
         rates = [membership.tpr_at_fpr(odds, members, 0.5), membership.auc(odds, members)]
     assert {result.device for result in results} == {x.device}
     assert all(0 <= rate.low <= rate.value <= rate.high <= 1 for rate in rates)
+
+
+def test_gradients_are_inverted_and_updates_are_added_where_their_inputs_are(problem, monkeypatch):
+    _, x, y = problem
+    net = models.linear(64, 10).to(x.device)
+    monkeypatch.setattr(torch.optim, "Adam", torch.optim.SGD)  # Adam's own step counter would land on meta
+    with torch.device("meta"):
+        weight, bias = sent = inversion.batch_gradient(net, x, y)
+        quotients, units = inversion.row_inputs(weight, bias)
+        options = {"steps": 2, "restarts": 2, "progress": False}
+        found = inversion.invert_gradient(net, sent, x.shape, y, **options)
+        soft = inversion.invert_gradient(net, sent, x.shape, optimiser="adam", tv=0.1, **options)
+        owners = federated.deal(y, 3, alpha=1.0)
+        noisy = partial(
+            federated.private_mean, clip=1.0, noise_multiplier=1.0, expected=2.0, generator=runtime.generator(0)
+        )
+        federated.fedavg(net, x, y, owners, rounds=2, aggregate=noisy, progress=False)
+        updates = federated.local_updates(net, x, y, owners, owners.unique(), batch_size=2)
+        done = federated.secure_sum(updates.repeat(3, 1), dropped=(0,))
+        results = [
+            quotients,
+            units,
+            inversion.invert_linear(weight, bias),
+            inversion.shared_rows(quotients),
+            inversion.label_counts(bias, len(x)),
+            found.x,
+            soft.x,
+            soft.y,
+            inversion.psnr(found.x, x),
+            owners,
+            updates,
+            done.total,
+            done.received,
+            federated.decode(federated.encode(updates, 3)),
+        ]
+    assert {result.device for result in results} == {x.device}
 
 
 def test_extraction_and_its_defences_work_where_their_inputs_are(problem):

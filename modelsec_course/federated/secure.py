@@ -91,4 +91,6 @@ def _checked(vectors: Tensor, dropped: Collection[int], threshold: int | None) -
         raise ValueError(f"dropped must name clients from 0 to {len(vectors) - 1}, but it is {sorted(dropped)}")
     if threshold is not None:
         validation.count("threshold", threshold)
+        if threshold > len(vectors):
+            raise ValueError(f"threshold must be at most {len(vectors)}, the number of clients, but it is {threshold}")
     return tuple(u for u in range(len(vectors)) if u not in set(dropped))

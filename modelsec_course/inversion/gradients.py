@@ -61,15 +61,15 @@ def invert_linear(weight_gradient: Tensor, bias_gradient: Tensor) -> Tensor:
 def shared_rows(quotients: Tensor, tolerance: float = 1e-5) -> Tensor:
     """The inputs that at least two units agree on, (found, features): those that some units saw alone.
 
-    quotients: (units, features) from `row_inputs`.  tolerance: the largest difference of two that agree. Mixtures have
-    weights of their own in each unit and agree with no other, so the attacker needs no truth to tell inputs from them.
-    Two units that are active for the same two inputs and no other may still agree, where the loss treats them alike.
+    quotients: (units, features) from `row_inputs`.  tolerance: the largest difference of two that agree. A mixture has
+    weights of its own in each unit, so the attacker tells inputs from mixtures without the truth. By chance two
+    mixtures of the same two inputs may agree as well: with a wide layer and a batch of two that does happen.
     """
     validation.tensor("quotients", quotients)
     validation.positive("tolerance", tolerance)
     alike = torch.cdist(quotients, quotients, p=torch.inf) <= tolerance
-    first = alike.int().argmax(1) == torch.arange(len(quotients), device=quotients.device)
-    return quotients[first & (alike.sum(1) > 1)]
+    repeats = alike.tril(-1).any(1)
+    return quotients[~repeats & (alike.sum(1) > 1)]
 
 
 def label_from_gradient(gradient: Tensor) -> int:

@@ -17,9 +17,9 @@ FLOOR = 1e-12  # drawn no lower
 
 
 def watch_it_leak(
-    attack: Callable[[int], tuple[Tensor, Tensor]], levels: Sequence[float], most: int = 8
+    attack: Callable[[int], tuple[Tensor, Tensor]], levels: Sequence[float]
 ) -> Callable[..., tuple[Figure, str]]:
-    """A scene: the pictures of a batch of up to `most`, what is found of each, and the error at each level of noise.
+    """A scene: the pictures of a batch, what is found of each, and the error at each level of noise.
 
     attack(batch) -> x (batch, 1, h, w), and what is found at each of `levels`, (levels, batch, 1, h, w). It is run once
     for each size of batch.
@@ -37,11 +37,12 @@ def watch_it_leak(
         with plt.rc_context(STYLE):
             fig = plt.figure(figsize=(9.0, 3.2))
             left, right = fig.subfigures(1, 2, width_ratios=(1.7, 1))
-            for axes, picture in zip(left.subplots(2, most).flat, _shown(x, found[level], most), strict=True):
+            columns = max(batch, 4)
+            for axes, picture in zip(left.subplots(2, columns).flat, _shown(x, found[level], columns), strict=True):
                 axes.set(xticks=[], yticks=[], frame_on=False)
                 if picture is not None:
                     axes.imshow(picture[0], vmin=0, vmax=1)
-            left.suptitle(f"above: batch of {batch}; below: found", fontsize=10)
+            left.suptitle("above: the batch; below: what is found", fontsize=10)
             curve = right.subplots()
             curve.plot(levels, errors.clamp_min(FLOOR), color=BLUE)
             curve.scatter([levels[level]], [errors[level].clamp_min(FLOOR)], color=BLACK, marker="D", s=50, zorder=3)
@@ -55,5 +56,5 @@ def watch_it_leak(
     return draw
 
 
-def _shown(x: Tensor, found: Tensor, most: int) -> list[Tensor | None]:
-    return [part[i] if i < len(part) else None for part in (x, found) for i in range(most)]
+def _shown(x: Tensor, found: Tensor, columns: int) -> list[Tensor | None]:
+    return [part[i] if i < len(part) else None for part in (x, found) for i in range(columns)]
