@@ -124,9 +124,9 @@ def laplace_mechanism(value, eps, sensitivity, generator):
 laplace_mechanism = check("13.laplace_mechanism", laplace_mechanism)
 
 # %% [markdown]
-# Attack it as well as can be. You know all records but Bea's, so you know that the count is 158 without her. The noisy answer
-# is above 158.5: you say *malignant*. Your **advantage** is how often you say so when she is ill, minus how often when she is
-# not. For any mechanism and any attacker it is at most
+# Attack it as well as can be. You know all records but Bea's, so you know that the count is 158 without her; with a benign tumour
+# she adds nothing. The noisy answer is above 158.5: you say *malignant*. Your **advantage** is how often you say so when it is,
+# minus how often when it is not. For any mechanism and any attacker it is at most
 #
 # $$ \frac{e^{\varepsilon} - 1}{e^{\varepsilon} + 1} = \tanh(\varepsilon / 2). $$
 
@@ -265,7 +265,7 @@ claim("100 answers at 0.1 cost 5.85 at δ = 10⁻⁵ instead of 10", abs(compose
 claim("For 10 answers, basic composition is the better bound", compose(0.1, 10, 1e-5)[0] < compose(0.1, 10, 1e-5)[1])
 
 # %% [markdown]
-# Both are true, so take the smaller. A thousand answers still cost 24. There is a better way to count.
+# Both are true, so take the smaller. A thousand answers still cost 26. There is a better way to count.
 #
 # ## 4 · Thousands of steps
 #
@@ -318,7 +318,7 @@ claim("At ε = 10 the textbook's noise is too little: it spends more than 10.3",
 # Too much where it is proved, too little where it is not.
 #
 # The second trick is **sampling**. A step looks at a random part only: each record is in it with probability q, by a coin of
-# its own (a **Poisson sample**). Mostly Bea is not there, and an (ε, δ)-private step costs ln(1 + q(e^ε − 1)) only.
+# its own (a **Poisson sample**). Mostly Bea is not there, and an (ε, δ)-private step costs only ln(1 + q(e^ε − 1)), at qδ.
 #
 # The third is a better ledger. **Rényi** differential privacy (Mironov, 2017) notes one number for each order α > 1, and over T
 # steps these numbers **add up**. For the sampled Gaussian and whole α, with noise σ at sensitivity 1 (Mironov, Talwar & Zhang, 2019),
@@ -429,8 +429,8 @@ claim("At ε = 100 it is right about more than 95 %", attacked[100.0] > 0.95, f"
 
 # %% [markdown]
 # See both sides. At ε = 1 Bea is safe, and each count is off by 80: useless. The clinic should ask itself which **few** questions
-# matter: one count at ε = 1 is off by about 1. And see ε = 10: the theorem promises almost nothing, yet *this* attack gets
-# nowhere. A large ε is not a hole. It is a promise not given. Lab 14 measures what lies between.
+# matter: one count at ε = 1 is off by about 1. And see ε = 10: the theorem promises almost nothing, yet *this* attack
+# hardly beats the guess. A large ε is not a hole. It is a promise not given. Lab 14 measures what lies between.
 #
 # ## 6 · The low bits
 #
@@ -534,7 +534,8 @@ claim("The number lies below PLD at every length", all(g < p for g, p in zip(led
 # It is not a bound. The central limit theorem is about the **middle** of a distribution, after many steps. δ lives in the
 # **tail**, where one unlucky sample with Bea in it weighs most. At 50 steps the claimed ε is less than what the *first step* costs
 # by itself, in closed form, and looking at more can never cost less. With many steps the number comes close to the truth, but
-# from below. Being lower than a bound is no merit: ask for the **proof**, not for the number.
+# from below. (Gaussian differential privacy itself is sound; the *limit* is the guess.) Being lower than a bound is no merit: ask
+# for the **proof**, not for the number.
 #
 # </details>
 
@@ -554,6 +555,7 @@ quiz("13")
 # * B. Balle, Y.-X. Wang, 2018, *Improving the Gaussian Mechanism for Differential Privacy*.
 # * I. Mironov, 2012, *On Significance of the Least Significant Bits for Differential Privacy*.
 # * I. Mironov, K. Talwar, L. Zhang, 2019, *Rényi Differential Privacy of the Sampled Gaussian Mechanism*.
+# * J. Dong, A. Roth, W. Su, 2022, *Gaussian Differential Privacy*. What holds, and the limit that the colleague took for a bound.
 # * C. Canonne, G. Kamath, T. Steinke, 2020, *The Discrete Gaussian for Differential Privacy*.
 # * J. Near, D. Darais, N. Lefkovitz, G. Howarth, 2025, *Guidelines for Evaluating Differential Privacy Guarantees*, NIST SP 800-226.
 #   What to ask of a claim.

@@ -86,7 +86,7 @@ def rdp_epsilon(q: float, sigma: float, steps: int, delta: float, conversion: st
     delta: in (0, 1).  conversion: "improved", or "classic" as the first papers report it.
     Warns when the best order is the first or last of ORDERS: a wider grid would give less.
     Source: Mironov, 2017, "Rényi Differential Privacy"; Canonne, Kamath & Steinke, 2020, "The Discrete Gaussian for
-    Differential Privacy" (the improved conversion; also Balle and others, 2020).
+    Differential Privacy" (the improved conversion; also Balle and others, 2020); Bretagnolle & Huber, 1979, for 0.
     """
     _check(q, sigma, steps, delta)
     validation.one_of("conversion", conversion, CONVERSIONS)
@@ -100,6 +100,8 @@ def converted(spent: np.ndarray, delta: float, conversion: str = "improved") -> 
         return 0.0
     epsilons = spent - math.log(delta) / (orders - 1)
     if conversion == "improved":
+        if -math.expm1(-spent.min()) <= delta**2:  # the two outputs differ with probability delta at most
+            return 0.0
         epsilons += np.log1p(-1 / orders) - np.log(orders) / (orders - 1)
     best = int(epsilons.argmin())
     if best in (0, len(orders) - 1) and epsilons[best] > 0:
@@ -128,13 +130,17 @@ def noise_multiplier(eps: float, delta: float, q: float, steps: int, accountant:
     """The least sigma (to 1e-4) with which `steps` steps at sampling rate q spend at most `eps` at `delta`.
 
     accountant: "rdp", or "pld" for less noise, a minute later. The sigma's own epsilon never exceeds the target.
+    Raises ValueError for an eps so small that the accountant does not certify it with any noise.
     """
     validation.positive("eps", eps)
+    validation.positive("q", q)
     validation.count("steps", steps)
     validation.one_of("accountant", accountant, ("rdp", "pld"))
     spend = {"rdp": rdp_epsilon, "pld": pld_epsilon}[accountant]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the search passes through sigmas at the edge; it errs on the safe side there
+        if spend(q, 1e6, steps, delta) > eps:
+            raise ValueError(f"eps must be larger: at delta = {delta:g} no noise gets {accountant} down to {eps:g}")
         return least(lambda sigma: spend(q, sigma, steps, delta) <= eps, tolerance=1e-4)
 
 
