@@ -336,3 +336,17 @@ def test_private_mechanisms_answer_where_they_are_asked(problem):
             privacy.randomised_response(bits, 1.0),
         ]
     assert {answer.device for answer in answers} == {x.device}
+
+
+def test_audits_of_private_training_work_where_their_inputs_are(problem):
+    _, x, y = problem
+    plan = {"noise_multiplier": 2.0, "sampling_rate": 0.5, "steps": 2, "lr": 1.0}
+    with torch.device("meta"):
+        made = privacy.insert_canaries(x, y, 120, classes=10, generator=runtime.generator(0))
+        trainers = [partial(privacy.dp_sgd, progress=False, **plan)]
+        trainers += [partial(privacy.train_with_bug, bug, **plan) for bug in privacy.BUGS]
+        once = [privacy.audit_training(t, made, classes=10, sampling_rate=0.5, delta=1e-5) for t in trainers]
+        often = privacy.audit_repeated(trainers[0], x, y, classes=10, runs=16, delta=1e-5)
+    assert {part.device for part in (made.x, made.y, made.included)} == {x.device}
+    assert all(bound >= 0 for bounds in once for bound in bounds.values())
+    assert often >= 0
