@@ -350,3 +350,31 @@ def test_audits_of_private_training_work_where_their_inputs_are(problem):
     assert {part.device for part in (made.x, made.y, made.included)} == {x.device}
     assert all(bound >= 0 for bounds in once for bound in bounds.values())
     assert often >= 0
+
+
+@pytest.mark.parametrize("route", ["fast", "readable"])
+@pytest.mark.parametrize("sampling", ["poisson", "shuffled"])
+def test_private_training_works_where_its_inputs_are(problem, route, sampling):
+    net, x, y = problem
+    plan = {"noise_multiplier": 1.0, "sampling_rate": 0.5, "steps": 4, "micro_batch": 2, "progress": False}
+    x = x.index_fill(0, torch.tensor([2], device=x.device), torch.nan)  # a row that has to be left out
+    sums = []
+    with torch.device("meta"):
+        privacy.dp_sgd(
+            net, x, y, route=route, sampling=sampling, generator=runtime.generator(0), momentum=0.5, **plan,
+            on_step=lambda step, noisy: sums.extend(noisy.values()),
+        )  # fmt: skip
+        privacy.dp_sgd(net, x, y, route=route, **(plan | {"sampling_rate": 1e-9, "steps": 1}))  # an empty batch
+        gradients = privacy.per_sample_gradients(net, x, y)
+    assert {result.device for result in (*sums, *gradients.values(), *net.parameters())} == {x.device}
+    assert all(p.isfinite().all() for p in net.parameters())
+
+
+def test_pate_works_where_its_inputs_are(problem):
+    _, x, y = problem
+    with torch.device("meta"):
+        teachers = privacy.train_teachers(partial(models.linear, 64, 10), x, y, 3, epochs=2, progress=False)
+        votes = privacy.count_votes(teachers, x)
+        labels = privacy.noisy_labels(votes, 1.0, generator=runtime.generator(0))
+        assert 0 < privacy.indicative_epsilon(votes, 1.0, 1e-5) < 100
+    assert {votes.device, labels.device} == {x.device}
