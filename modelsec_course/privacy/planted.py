@@ -72,8 +72,6 @@ def _batches(bug: str, n: int, rate: float, draw: torch.Generator) -> Callable[[
 
 def _summed(bug: str, model: nn.Module, x: Tensor, y: Tensor, clip: float, expected: float) -> dict[str, Tensor]:
     """The sum of clipped gradients."""
-    if not len(x):
-        return {name: torch.zeros_like(p) for name, p in model.named_parameters() if p.requires_grad}
     if bug != "batch clipped":
         return clipped_sum(model, x, y, clip)[0]
     weights = {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -160,6 +160,34 @@ def test_a_canary_moves_its_own_column_and_a_blank_row_nothing():
     assert 0 < made.included.sum() < 6
 
 
+@pytest.mark.parametrize("bug", privacy.BUGS)
+def test_a_planted_bug_survives_an_empty_batch(bug):
+    net = nn.Linear(3, 2, bias=False)
+    before, seen = net.weight.detach().clone(), []
+    privacy.train_with_bug(
+        bug, net, torch.rand(2, 3), torch.tensor([0, 1]), noise_multiplier=1.0, sampling_rate=1e-6, steps=3, lr=1e-6,
+        generator=runtime.generator(0), on_step=lambda _, sums: seen.append(sums["weight"].clone()),
+    )  # fmt: skip
+    assert len(seen) == 3
+    assert all(step.isfinite().all() and step.any() for step in seen)
+    assert not torch.equal(net.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"scale": 0.0}, "scale must be above 0"),
+        ({"included": torch.ones(3)}, "included must be bool"),
+        ({"classes": 3}, "there are 3 classes"),
+    ],
+)
+def test_impossible_canaries_are_refused_in_words(change, says):
+    with pytest.raises(ValueError, match=says):
+        privacy.insert_canaries(torch.rand(5, 4), torch.arange(5), 3, **{"classes": 5, **change})
+    with pytest.raises(ValueError, match="68 columns"):
+        canaries(4, 0, n=10).scores(torch.rand(10, 70))
+
+
 def test_in_file_order_a_canarys_own_steps_are_those_of_its_row():
     made = canaries(9, 1, n=100)
     steps = torch.eye(7)[:, torch.arange(100, 109) % 7]  # 1 in the step that takes the canary's row, once in 7
