@@ -187,8 +187,7 @@ figures.pictures(
 found = {name: invert_with_prior(model, names, priors["PCA"].decode, 60) for name, model in doors.items()}
 rates = {name: identity_rate(judge, x, names) for name, x in found.items()}
 print("PCA prior:", ", ".join(f"{name} {rate:.0%}" for name, rate in rates.items()))
-claim("On the convolutional door the prior finds at least three times as many as pixels did",
-      rates["cnn"] > 3 * seen["cnn"])  # fmt: skip
+claim("On every door the prior finds more than pixels did", all(rates[name] > seen[name] for name in doors))
 
 # %% [markdown]
 # ### Exercise 4: what could anybody have shown?
@@ -225,7 +224,7 @@ for door, model in doors.items():
     shown = {"average face": average.repeat(100, 1, 1, 1), "look-alike": look_alike(model, public, names)}
     for name, prior in priors.items():
         shown[f"{name}, random"] = prior.sample(100, runtime.generator(2)).to(device)
-        shown[name] = inversion.invert_classes(model, names, prior, steps=150, generator=runtime.generator(3)).x
+        shown[name] = inversion.invert_classes(model, names, prior, steps=100, generator=runtime.generator(3)).x
     for name, x in shown.items():
         hits.setdefault(name, []).append(inversion.recognised(judge, x, names))
     if door == "mlp":
@@ -247,7 +246,7 @@ for name in order:
 
 # %%
 share = {name: hits[name].float().mean().item() for name in order}
-beyond = {name: inversion.gain(hits[name], hits["look-alike"]) for name in ("pixels", "PCA", "VAE", "average face")}
+beyond = {name: inversion.gain(hits[name], hits["look-alike"]) for name in ("pixels", "PCA", "VAE")}
 figures.bars(
     {name: g.value for name, g in beyond.items()}, errors={name: (g.low, g.high) for name, g in beyond.items()},
     ylabel="recognised more than look-alikes", percent=True, horizontal=True,
@@ -255,35 +254,37 @@ figures.bars(
 )  # fmt: skip
 claim("With the PCA prior the gain is surely above zero, and at least 10 points",
       beyond["PCA"].low > 0 and beyond["PCA"].value > 0.1, f"{beyond['PCA'].value:+.0%}")  # fmt: skip
+claim("The convolutional door gives away least to every attack",
+      all(hits[name][2].sum() < min(hits[name][0].sum(), hits[name][1].sum()) for name in priors))  # fmt: skip
 claim("Look-alikes alone score between 15 % and 50 %", 0.15 < share["look-alike"] < 0.5, f"{share['look-alike']:.0%}")
 claim("The average face, and random codes of every prior, score at most 2 %",
       max(hits[name].float().mean().item() for name in hits if "random" in name or "average" in name) <= 0.02)  # fmt: skip
 
 # %% [markdown]
-# Half of the success that a figure without this control would have reported was the public's. The rest is real: it is about the
-# *private* people, and only the model can have told it. The smaller generator does not beat sixty straight directions here, and
-# the convolutional door gives away least.
+# Half or more of what a figure without this control would report needs no attack. The rest is real: it is about the *private*
+# people, and only the model can have told it. Pixels, and the small generator, are not surely above the look-alike here; sixty
+# straight directions are. The convolutional door gives away least.
 #
 # Now watch a face appear. Move `step` slowly, then change the prior.
 
 # %%
 explore(
     scenes.watch_a_face_appear(doors["mlp"], judge, truth, gallery["look-alike"], priors),
-    person=(0, 99, 1, 0), step=(0, 150, 10, 0), prior=list(priors),
+    person=(0, 99, 1, 0), step=(0, 60, 2, 0), prior=["PCA", "VAE", "pixels"],
     caption="Left to right: the person, the public look-alike, the attack's picture, and what model and judge think of it.",
 )  # fmt: skip
 
 # %% [markdown]
 # ## 3 · Defence, attacked again: coarse answers
 #
-# The door is now a service: it keeps its weights and answers with probabilities, **rounded** to one decimal. Somebody who has the
-# weights does not care. Somebody who can only ask has no gradient, but lab 02's trick: **estimate** it, from answers at z + σu and
-# z − σu. Most of them are 0.0. Guess what rounding leaves.
+# The door is now a service: it keeps its weights and answers with probabilities, **rounded** to one or two decimals. Somebody who
+# has the weights does not care. Somebody who can only ask has no gradient, but lab 02's trick: **estimate** it, from answers at
+# z + σu and z − σu. Most answers are 0.0. Guess what rounding leaves.
 
 
 # %%
 def by_asking(service, y, prior, steps=60, samples=20, sigma=0.4, lr=0.8):
-    """Inversion by answers alone: (1 + samples · steps) queries for each person."""
+    """Inversion by answers alone: samples · steps queries for each person."""
     draw = runtime.generator(4)
 
     def scores(z):
@@ -293,29 +294,31 @@ def by_asking(service, y, prior, steps=60, samples=20, sigma=0.4, lr=0.8):
     z = prior.start(len(y), draw).to(y.device)
     for _ in range(steps):
         slope = evasion.nes_gradient(scores, z, sigma=sigma, samples=samples, generator=draw)
-        z = z + lr * F.normalize(slope, dim=1)
+        z = z + lr * slope / slope.norm(dim=1, keepdim=True).clamp(min=0.3)  # long slopes are shortened to lr
     return prior.decode(z)
 
 
 # %%
-door = doors["linear"]
-services = {
-    "in full": extraction.Victim(door),
-    "one decimal": extraction.Victim(door, decimals=1),
-    "one decimal, names shuffled": lambda x: extraction.Victim(door, decimals=1)(x)[:, names.roll(1)],
-}
-asked = {name: inversion.recognised(judge, by_asking(service, names, priors["PCA"]), names) for name, service in services.items()}
-rounded = {name: rows.float().mean().item() for name, rows in asked.items()}
+services = {name: extraction.Victim(doors["linear"], decimals=d) for name, d in (("in full", None), ("two decimals", 2), ("one decimal", 1))}
+asked = {name: by_asking(service, names, priors["PCA"]) for name, service in services.items()}
+asked["one decimal, four times the queries"] = by_asking(services["one decimal"], names, priors["PCA"], steps=240)
+asked["another person's name"] = by_asking(services["in full"], names.roll(1), priors["PCA"])
+known = {name: inversion.recognised(judge, x, names) for name, x in asked.items()}
+known["look-alike"] = hits["look-alike"][0]
+rounded = {name: rows.float().mean().item() for name, rows in known.items()}
 figures.bars(
-    rounded, errors={name: clopper_pearson(int(rows.sum()), 100) for name, rows in asked.items()}, percent=True, horizontal=True,
+    rounded, errors={name: clopper_pearson(int(rows.sum()), 100) for name, rows in known.items()}, percent=True, horizontal=True,
     ylabel="recognised by the judge", caption="1,200 queries for each person, PCA prior, softmax regression; 95 % intervals.",
 )  # fmt: skip
-claim("One decimal leaves the attack at least three quarters of its success", rounded["one decimal"] > 0.75 * rounded["in full"])
-claim("Asked under another's name, the attack finds at most 3 %", rounded["one decimal, names shuffled"] <= 0.03)
+claim("Two decimals leave the attack at least three quarters of its success", rounded["two decimals"] > 0.75 * rounded["in full"])
+claim("One decimal costs it a quarter or more", rounded["one decimal"] < 0.75 * rounded["in full"])
+claim("With four times the queries, one decimal is worth at least 5 points less",
+      rounded["one decimal, four times the queries"] > rounded["one decimal"] + 0.05)  # fmt: skip
+claim("Asked under another's name, the attack finds at most 3 %", rounded["another person's name"] <= 0.03)
 
 # %% [markdown]
-# Rounding takes away small differences, and this attacker takes large steps. Fredrikson and colleagues saw rounding stop an attack
-# in 2015: one that took *small* steps. **A defence is judged by the attacker who knows it.**
+# Two decimals are nothing to this attacker. One decimal makes the same faces dearer. Fredrikson and colleagues saw rounding stop
+# an attack in 2015, one that did not know of it. **A defence is judged by the attacker who knows it**, and by one with patience.
 #
 # What would help is a model that learned less of each person. **Differential privacy** bounds that, for every attack; lab 14 trains
 # such a model and runs this lab's attack on it.
@@ -325,7 +328,7 @@ guarantee(
     holds="Nothing here proves anything. What was measured holds for these attacks on these models.",
     does_not="Rounding, and hiding the weights, do not keep faces in. A better prior finds more.",
     adapts="With a prior from better public data, more queries, larger steps where answers are coarse.",
-    cost="Rounding costs honest clients the ranking of doubtful answers, and here it bought nothing.",
+    cost="Rounding costs honest clients the ranking of doubtful answers. Here it bought some of the attacker's time.",
 )
 
 # %% [markdown]
@@ -350,7 +353,7 @@ print(f"attack: {identity_rate(colleague, gallery['PCA'], names):.0%} of 100 peo
 closed = identity_rate(colleague, gallery["look-alike"], names)
 opened = identity_rate(judge, gallery["look-alike"], names)
 print(f"look-alikes: {closed:.0%} with the colleague's judge, {opened:.0%} with ours")
-claim("Pictures of other people are 'reconstructed' in more than 45 % of cases", closed > 0.45, f"{closed:.0%}")
+claim("Pictures of other people are 'reconstructed' in more than 40 % of cases", closed > 0.4, f"{closed:.0%}")
 claim("A judge who knows strangers as well calls at least 15 points fewer of them right", closed > opened + 0.15)
 
 # %% [markdown]

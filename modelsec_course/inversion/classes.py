@@ -59,6 +59,7 @@ def invert_classes(
     z = prior.start(len(y), generator).to(classes.device).requires_grad_()
     first, second = torch.zeros_like(z), torch.zeros_like(z)
     with frozen(model):
+        validation.labels(classes, classes, "classes", model(prior.decode(z[:1])).shape[1])
         for step in tqdm(range(steps), desc="inverting", unit="step", leave=False, disable=not progress):
             x = prior.decode(z)
             seen = _shaken(x, shift, noise, generator)
@@ -83,10 +84,11 @@ def look_alike(model: Callable[[Tensor], Tensor], x: Tensor, classes: Tensor, *,
     x: public pictures (n, ...), of nobody in the classes.  classes: int64 (k,).  Returns indices into x, int64 (k,).
     """
     validation.fits(model, x)
-    validation.labels(classes, classes, "classes")
+    validation.tensor("classes", classes)
     with frozen(model):
-        scores = torch.cat([F.log_softmax(model(some), 1)[:, classes] for some in x.split(batch_size)])
-    return scores.argmax(0)
+        logits = torch.cat([model(some) for some in x.split(batch_size)])
+    validation.labels(classes, classes, "classes", logits.shape[1])
+    return F.log_softmax(logits, 1)[:, classes].argmax(0)
 
 
 @torch.no_grad()

@@ -36,7 +36,7 @@ def fit_decoder(
     """Train a `decoder` in place as one half of a variational autoencoder, whose other half is thrown away.
 
     x: pictures (n, 1, size, size) in [0, 1] on the decoder's device.  sigma: how far a pixel may be off, in grey values
-    from 0 to 1: a small one gives sharp pictures, whose codes are less like a standard normal.
+    from 0 to 1: a small one gives sharp pictures.  In the end codes are scaled so that those of x are standard normal.
     Returns the mean loss of each epoch.
     Source: Kingma & Welling, 2014, "Auto-Encoding Variational Bayes".
     """
@@ -62,8 +62,17 @@ def fit_decoder(
             optimiser.step()
             schedule.step()
             losses[-1] += loss.item() * len(batch) / len(x)
-    net.eval()
+    _standardise(encoder, net.eval(), x)
     return losses
+
+
+@torch.no_grad()
+def _standardise(encoder: nn.Module, net: nn.Sequential, x: Tensor) -> None:
+    """Change the decoder's first layer so that the codes of x, all together, have mean 0 and covariance 1."""
+    means, log_variance = encoder(x).chunk(2, 1)
+    root = torch.linalg.cholesky(means.T.cov() + log_variance.clamp(-8, 4).exp().mean(0).diag())
+    net[0].bias += net[0].weight @ means.mean(0)
+    net[0].weight.copy_(net[0].weight @ root)
 
 
 def _bound(encoder: nn.Module, net: nn.Module, x: Tensor, sigma: float, generator: torch.Generator) -> Tensor:

@@ -516,13 +516,13 @@ QUIZ = (
         (
             "impossible, since most answers are 0.0",
             "possible only for somebody who has the weights",
-            "about as successful here: large steps see through small differences",
+            "dearer: the same faces for several times the queries",
         ),
         2,
         (
             "Somewhere near a start they are not, and from there it climbs.",
             "Answers at z + σu and z − σu are enough for a slope.",
-            "Small steps it would stop, but the attacker knows of the rounding, and takes large ones.",
+            "Large steps see through small differences. A quota of queries would count for more than decimals.",
         ),
     ),
 )

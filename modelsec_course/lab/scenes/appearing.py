@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from modelsec_course.inversion import Prior, invert_classes
 from modelsec_course.lab.style import BLACK, BLUE, STYLE, VERMILION
 
-EVERY = 10  # steps from one picture of the film to the next
+EVERY = 2  # steps from one picture of the film to the next
 
 
 def watch_a_face_appear(
-    model: nn.Module, judge: nn.Module, truth: Tensor, alike: Tensor, priors: Mapping[str, Prior], steps: int = 150
+    model: nn.Module, judge: nn.Module, truth: Tensor, alike: Tensor, priors: Mapping[str, Prior], steps: int = 60
 ) -> Callable[..., tuple[Figure, str]]:
     """A scene: `invert_classes` on all people at once, stopped at a step.
 
