@@ -223,7 +223,7 @@ hits = {}
 for door, model in doors.items():
     shown = {"average face": average.repeat(100, 1, 1, 1), "look-alike": look_alike(model, public, names)}
     for name, prior in priors.items():
-        shown[f"{name}, random"] = prior.sample(100, runtime.generator(2)).to(device)
+        shown[f"{name}, random"] = prior.sample(100, runtime.generator(2))
         shown[name] = inversion.invert_classes(model, names, prior, steps=100, generator=runtime.generator(3)).x
     for name, x in shown.items():
         hits.setdefault(name, []).append(inversion.recognised(judge, x, names))
@@ -291,7 +291,7 @@ def by_asking(service, y, prior, steps=60, samples=20, sigma=0.4, lr=0.8):
         p = service(prior.decode(z)).gather(1, y[:, None])[:, 0]
         return p.clamp(min=0.01).log() - prior.weight * z.square().sum(1)
 
-    z = prior.start(len(y), draw).to(y.device)
+    z = prior.start(len(y), draw)
     for _ in range(steps):
         slope = evasion.nes_gradient(scores, z, sigma=sigma, samples=samples, generator=draw)
         z = z + lr * slope / slope.norm(dim=1, keepdim=True).clamp(min=0.3)  # long slopes are shortened to lr

@@ -23,6 +23,7 @@ from modelsec_course import (
     runtime,
     training,
 )
+from modelsec_course.data import faces
 from modelsec_course.evasion import (
     LOSSES,
     NORMS,
@@ -378,3 +379,27 @@ def test_pate_works_where_its_inputs_are(problem):
         labels = privacy.noisy_labels(votes, 1.0, generator=runtime.generator(0))
         assert 0 < privacy.indicative_epsilon(votes, 1.0, 1e-5) < 100
     assert {votes.device, labels.device} == {x.device}
+
+
+def test_faces_are_drawn_on_the_cpu_whatever_the_default_device_is():
+    with torch.device("meta"):
+        drawn = faces.photograph(faces.invent(3, 0), torch.arange(3, device="cpu"), seed=0, progress=False)
+        x, y = faces.pictures("test")
+    assert {drawn.device.type, x.device.type, y.device.type} == {"cpu"}
+    assert torch.equal(drawn, faces.photograph(faces.invent(3, 0), torch.arange(3), seed=0, progress=False))
+
+
+def test_class_inversion_works_where_its_inputs_are(problem, monkeypatch):
+    net, x, y = problem
+    monkeypatch.setattr(torch.optim, "Adam", torch.optim.SGD)  # Adam's own step counter would land on meta
+    half = torch.full_like(x[0], 0.5)
+    decoder = models.initialise(inversion.decoder(3, 8, 5), runtime.generator(0)).to(x.device)
+    with torch.device("meta"):
+        inversion.fit_decoder(decoder, x, epochs=1, lr=1e-5, progress=False)
+        priors = [inversion.pixels(half), inversion.pca(x, components=3), inversion.generated(decoder)]
+        found = [inversion.invert_classes(net, y, prior, steps=2, progress=False) for prior in priors]
+        samples = [prior.sample(2, runtime.generator(0)) for prior in priors]
+        alike = inversion.look_alike(net, x, y)
+        hits = inversion.recognised(net, x, y)
+        assert inversion.gain(hits, ~hits).value == 1
+    assert {t.device for t in (*samples, alike, hits, *(part for each in found for part in each))} == {x.device}

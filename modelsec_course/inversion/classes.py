@@ -56,7 +56,7 @@ def invert_classes(
     validation.randomness("generator", generator)
     generator = generator or runtime.generator(0)
     y = classes.repeat(restarts)
-    z = prior.start(len(y), generator).to(classes.device).requires_grad_()
+    z = prior.start(len(y), generator).requires_grad_()
     first, second = torch.zeros_like(z), torch.zeros_like(z)
     with frozen(model):
         validation.labels(classes, classes, "classes", model(prior.decode(z[:1])).shape[1])

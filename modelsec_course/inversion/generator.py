@@ -46,8 +46,8 @@ def fit_decoder(
     validation.positive("sigma", sigma)
     generator = generator or runtime.generator(0)
     pixels, latent = x[0].numel(), net[0].in_features
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(pixels, 400), nn.ReLU(), nn.Linear(400, 2 * latent))
-    models.initialise(encoder, generator).to(x.device)
+    layers = nn.Linear(pixels, 400, device=x.device), nn.ReLU(), nn.Linear(400, 2 * latent, device=x.device)
+    encoder = models.initialise(nn.Sequential(nn.Flatten(), *layers), generator)
     optimiser = torch.optim.Adam([*encoder.parameters(), *net.train().parameters()], lr)
     steps = epochs * math.ceil(len(x) / batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps, pct_start=0.1)

@@ -19,6 +19,7 @@ class Prior:
 
     decode: codes (batch, *shape) -> pictures.  spread: standard deviation of the codes that an attack starts from.
     weight: what a code's squared length costs.  lr: the length of a step in each of its numbers.
+    device: where codes live.
     """
 
     decode: Callable[[Tensor], Tensor]
@@ -26,22 +27,26 @@ class Prior:
     spread: float = 0.5
     weight: float = 0.003
     lr: float = 0.1
+    device: torch.device | str = "cpu"
 
     def start(self, n: int, generator: torch.Generator) -> Tensor:
         """Codes (n, *shape) to begin with."""
-        return self.spread * torch.randn(n, *self.shape, generator=generator, device=generator.device)
+        return self.spread * self._normal(n, generator)
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """n pictures of standard normal codes: what the prior alone makes of nobody."""
-        codes = torch.randn(n, *self.shape, generator=generator, device=generator.device)
-        return self.decode(codes)
+        return self.decode(self._normal(n, generator))
+
+    def _normal(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(n, *self.shape, generator=generator, device=generator.device).to(self.device)
 
 
 def pixels(mean: Tensor, *, lr: float = 0.02) -> Prior:
     """Every picture in [0, 1]; a code is what is added to `mean` (1, h, w), the public's average."""
     validation.tensor("mean", mean)
-    return Prior(lambda z: (mean + z).clamp(0, 1), tuple(mean.shape), spread=0.02, weight=0.0, lr=lr)
+    validation.positive("lr", lr)
+    return Prior(lambda z: (mean + z).clamp(0, 1), tuple(mean.shape), 0.02, weight=0.0, lr=lr, device=mean.device)
 
 
 def pca(x: Tensor, *, components: int = 60) -> Prior:
@@ -58,10 +63,12 @@ def pca(x: Tensor, *, components: int = 60) -> Prior:
     mean = x.mean(0)
     values, vectors = torch.linalg.eigh((x - mean).flatten(1).T.cov())
     basis = (vectors[:, -components:] * values[-components:].clamp(min=0).sqrt()).T.flip(0)
-    return Prior(lambda z: (mean + (z @ basis).view(-1, *mean.shape)).clamp(0, 1), (components,))
+    return Prior(lambda z: (mean + (z @ basis).view(-1, *mean.shape)).clamp(0, 1), (components,), device=x.device)
 
 
 def generated(net: nn.Sequential) -> Prior:
     """The pictures of a generator whose first layer is linear, such as `decoder` makes."""
     validation.module("net", net)
-    return Prior(net, (net[0].in_features,))
+    if not isinstance(net, nn.Sequential) or not isinstance(net[0], nn.Linear):
+        raise ValueError("net must be an nn.Sequential that begins with a linear layer, whose inputs are its codes")
+    return Prior(net, (net[0].in_features,), device=net[0].weight.device)

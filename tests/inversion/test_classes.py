@@ -231,6 +231,7 @@ BAD = {
         ValueError,
         "classes",
     ),
+    "a generator of another kind": (lambda m: inversion.generated(m), ValueError, "linear layer"),
     "half a picture": (lambda m: inversion.decoder(size=0), ValueError, "size"),
     "a fifth class": (lambda m: inversion.invert_classes(m, torch.tensor([4]), plane()[0]), ValueError, "classes"),
 }
