@@ -13,30 +13,13 @@ from torch.func import functional_call, vmap
 from tqdm.auto import tqdm
 
 from modelsec_course import runtime, validation
+from modelsec_course.inversion.distances import DISTANCES
 from modelsec_course.inversion.lbfgs import Objective, lbfgs
 from modelsec_course.models import frozen
 
-__all__ = ["DISTANCES", "GradientInversion", "invert_gradient"]
+__all__ = ["GradientInversion", "invert_gradient"]
 
 FLOOR = 1e-13  # a distance that float32 can hardly tell from 0
-
-
-def squared(sent: Sequence[Tensor], tried: Sequence[Tensor]) -> Tensor:
-    """‖tried − sent‖² / ‖sent‖² over all parameters, (searches,): DLG's distance."""
-    return _inner([t - s for s, t in zip(sent, tried, strict=True)]) / _inner(sent)
-
-
-def cosine(sent: Sequence[Tensor], tried: Sequence[Tensor]) -> Tensor:
-    """1 − the cosine of their angle, (searches,): blind to the gradient's length, which says how far training is.
-
-    Half the squared distance of the two unit vectors is the same number, and is exact where it is small.
-    """
-    length, own = (_inner(parts).sqrt().clamp_min(1e-30) for parts in (sent, tried))
-    gaps = [_by(t, own) - _by(s, length) for s, t in zip(sent, tried, strict=True)]
-    return _inner(gaps) / 2
-
-
-DISTANCES: dict[str, Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]] = {"squared": squared, "cosine": cosine}
 
 
 @dataclass(frozen=True)
@@ -88,15 +71,9 @@ def invert_gradient(
     validation.number("tv", tv, low=0.0)
     validation.randomness("generator", generator)
     validation.flag("progress", progress)
-    sent = [(part if many else part[None]).detach().repeat_interleave(restarts, 0) for part in gradient]
-    searches = len(sent[0])
-    labels = (
-        None
-        if y is None
-        else (y if y.dim() == 2 else y.expand(searches // restarts, -1)).repeat_interleave(restarts, 0)
-    )
+    sent, labels = _repeated(gradient, y, restarts, many)
     with frozen(model):
-        start, split = _starts(model, shape, labels, searches, generator or runtime.generator(0), sent[0])
+        start, split = _starts(model, shape, labels, len(sent[0]), generator or runtime.generator(0), sent[0])
         objective = _objective(model, sent, split, DISTANCES[distance], tv)
         with tqdm(total=steps, desc="gradients", unit="step", leave=False, disable=not progress) as bar:
             found, losses = (
@@ -106,6 +83,16 @@ def invert_gradient(
             )
         x, targets = split(found)
     return _chosen(x.clamp(0, 1), targets, losses, restarts, many)
+
+
+def _repeated(
+    gradient: Sequence[Tensor], y: Tensor | None, restarts: int, many: bool
+) -> tuple[list[Tensor], Tensor | None]:
+    """Gradients and labels with one row for each search: the restarts of the first update, of the second, ..."""
+    updates = [part.detach() if many else part.detach()[None] for part in gradient]
+    if y is not None:
+        y = y.expand(len(updates[0]), y.shape[-1]).repeat_interleave(restarts, 0)
+    return [part.repeat_interleave(restarts, 0) for part in updates], y
 
 
 def _starts(
@@ -169,15 +156,6 @@ def _chosen(x: Tensor, y: Tensor, losses: Tensor, restarts: int, many: bool) -> 
     rows, best = torch.arange(len(x), device=x.device), losses.argmin(1)
     parts = (x[rows, best], y[rows, best], losses[rows, best], losses, x)
     return GradientInversion(*(parts if many else (part[0] for part in parts)))
-
-
-def _inner(parts: Sequence[Tensor]) -> Tensor:
-    """The squared length of gradients over all parameters, for each search, (searches,)."""
-    return sum(part.square().flatten(1).sum(1) for part in parts)
-
-
-def _by(part: Tensor, length: Tensor) -> Tensor:
-    return part / length.view(-1, *[1] * (part.dim() - 1))
 
 
 def _checked(model: nn.Module, gradient: Sequence[Tensor], shape: Sequence[int], y: Tensor | None) -> bool:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from modelsec_course import inversion, models, runtime
-from modelsec_course.inversion.matching import DISTANCES
+from modelsec_course.inversion.distances import DISTANCES
 
 
 def net_with(activation, seed=0, classes=4):
