@@ -44,7 +44,7 @@ def watch_it_leak(
                     axes.imshow(picture[0], vmin=0, vmax=1)
             left.suptitle("above: the batch; below: what is found", fontsize=10)
             curve = right.subplots()
-            curve.plot(levels, errors.clamp_min(FLOOR), color=BLUE)
+            curve.plot(levels, errors.clamp_min(FLOOR), color=BLUE, markevery=1)
             curve.scatter([levels[level]], [errors[level].clamp_min(FLOOR)], color=BLACK, marker="D", s=50, zorder=3)
             curve.set(yscale="log", ylim=(FLOOR / 3, 1), xlabel="noise ÷ gradient", ylabel="mean squared error")
         error = errors[level].clamp_min(FLOOR)
