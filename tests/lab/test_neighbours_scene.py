@@ -39,3 +39,11 @@ def test_the_noise_that_is_drawn_is_a_distribution_with_the_deviation_in_words(e
         weight = density(z) * (z[1] - z[0])
         assert weight.sum() == pytest.approx(1, abs=1e-3)
         assert math.sqrt((weight * z**2).sum()) == pytest.approx(neighbours._deviation(name, eps), rel=1e-3)
+
+
+@of_eps
+def test_beyond_the_edge_in_words_a_gaussian_answer_passes_the_ratio(eps):
+    sigma = gaussian_sigma(eps, neighbours.DELTA)
+    edge = float(neighbours._beyond(158, eps).split()[1]) - 158
+    loss = [norm.logpdf(edge + step - 1, scale=sigma) - norm.logpdf(edge + step, scale=sigma) for step in (-0.1, 0.1)]
+    assert loss[0] < eps < loss[1]

@@ -31,11 +31,12 @@ def two_neighbours(count: int, reach: int = 12) -> Callable[..., tuple[Figure, s
             _roc(axes[1], false, true, eps, 0.0 if mechanism != "Gaussian" else DELTA)
             fig.suptitle(f"{mechanism}, ε = {eps:.1f}: advantage {best:.3f}, at most {bound:.3f}", fontsize=11)
         plus = ", plus 10⁻⁵" if mechanism == "Gaussian" else ""
+        beyond = _beyond(count, eps) if mechanism == "Gaussian" else ""
         spread = _deviation(mechanism, eps)
         words = (
             f"{mechanism} noise at ε = {eps:.1f}, of standard deviation {spread:.1f}. Any set of answers is at most "
             f"{math.exp(eps):.2f} times as likely with Bea as without{plus}. The best attacker's advantage is "
-            f"**{best:.3f}**, and the bound is {bound:.3f}."
+            f"**{best:.3f}**, and the bound is {bound:.3f}.{beyond}"
         )
         return fig, words
 
@@ -60,6 +61,16 @@ def mechanisms(eps: float) -> dict[str, tuple[Callable, Callable]]:
         "Geometric": (lambda z: (1 - ratio) / (1 + ratio) * ratio ** np.abs(z), more),
         "Gaussian": (lambda z: norm.pdf(z, scale=sigma), lambda value: norm.sf(grid - value, scale=sigma)),
     }
+
+
+def _beyond(count: int, eps: float) -> str:
+    """Where a Gaussian answer passes e^ε, too far out to be seen in the picture."""
+    sigma = gaussian_sigma(eps, DELTA)
+    edge = 0.5 + eps * sigma**2
+    return (
+        f" Above {count + edge:.1f} an answer is more than {math.exp(eps):.2f} times as likely with Bea: "
+        f"{norm.sf((edge - 1) / sigma):.1e} of them with her are. For these there is δ."
+    )
 
 
 def _deviation(mechanism: str, eps: float) -> float:
@@ -93,6 +104,6 @@ def _roc(axes: Axes, false: np.ndarray, true: np.ndarray, eps: float, delta: flo
     axes.fill_between(rates, limit, 1, color=GREY, alpha=0.25, linewidth=0)
     axes.plot(rates, limit, color=BLACK, marker="", linestyle=":", linewidth=3.5, label="the bound")
     axes.plot(false, true, color=BLUE, marker="", linestyle="-", label="the attackers")
-    axes.plot([0, 1], [0, 1], color=GREY, marker="", linestyle="--", linewidth=1, label="dice")
+    axes.plot([0, 1], [0, 1], color=GREY, marker="", linestyle="--", linewidth=1, label="guessing")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="“she is in”, when she is not", ylabel="“she is in”, when she is")
     axes.legend(fontsize=8.5, loc="lower right")
