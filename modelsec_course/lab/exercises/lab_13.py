@@ -325,8 +325,6 @@ def _sigma_root(eps, delta, sensitivity=1.0):
 def _sigma_wrong(eps, delta, sensitivity=1.0, *, weight=math.exp, end=1, steps=100, power=1, **change):
     shift, share, low = (change.get(name, usual) for name, usual in (("shift", 0.5), ("share", 1.0), ("low", 0.0)))
 
-    eps, delta, sensitivity=1.0, *, shift=0.5, weight=math.exp, end=1, steps=100, power=1, share=1.0, low=0.0
-):
     def spent(sigma):
         return norm.cdf(shift / sigma - eps * sigma) - weight(eps) * norm.cdf(-shift / sigma - eps * sigma)
 
