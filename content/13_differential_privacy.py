@@ -54,14 +54,15 @@ claim("Two exact counts give away each of the 426 diagnoses", torch.equal(torch.
 #
 # So the clinic adds noise, a normal draw of spread σ, and allows only groups drawn by dice. No two of these differ by one
 # person. You ask about 480 groups of 120 people. Each answer is one equation in 120 unknowns: solve them by **least squares**
-# and round (Dinur & Nissim, 2003). How much noise stops you? Guess first: σ = 2, 10 or 50? Half of a group is about 60 people.
+# and round (Dinur & Nissim, 2003). How much noise stops you? Guess first: σ = 2, 10 or 50? A group is half of the
+# 120, and has about 22 malignant tumours: that is the count.
 
 # %%
 draw = runtime.generator(1)
 n, questions = 120, 480
 
 
-def reconstruct(secret, sigma):
+def reconstruct(secret, sigma, draw):
     """The share of secret bits (n,) that least squares gets right from noisy counts of random groups."""
     groups = torch.randint(2, (questions, n), generator=draw).double()
     answers = groups @ secret + sigma * torch.randn(questions, generator=draw, dtype=torch.float64)
@@ -71,13 +72,14 @@ def reconstruct(secret, sigma):
 
 secrets = [sick[torch.randperm(426, generator=draw)[:n]].double() for _ in range(10)]  # ten clinics
 noises = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]
-right = {sigma: sum(reconstruct(secret, sigma) for secret in secrets) / 10 for sigma in noises}
+right = {sigma: sum(reconstruct(secret, sigma, draw) for secret in secrets * 4) / 40 for sigma in noises}
 theory = [Normal(0.0, 1.0).cdf(torch.tensor(math.sqrt(questions - n) / (4 * sigma))).item() for sigma in noises]
 majority = 1 - sum(secret.mean().item() for secret in secrets) / 10
 figures.curves(
     noises, {"least squares": list(right.values()), "theory": theory, "always “benign”": [majority] * 6},
     xlabel="σ, the noise on each count", ylabel="diagnoses that are right", percent=True, log="x",
-    caption="480 counts about 120 people, mean of ten clinics. Theory: Φ(√(480 − 120) / 4σ).",
+    caption="480 counts about 120 people, ten clinics, each attacked four times. Theory: solved bits have "
+    "normal errors of spread 2σ / √(480 − 120), and one above ½ is a mistake.",
 )  # fmt: skip
 claim("Noise of 2 leaves more than 95 % of the diagnoses readable", right[2.0] > 0.95, f"{right[2.0]:.1%}")
 claim("Noise of 5 leaves more than 75 %", right[5.0] > 0.75, f"{right[5.0]:.1%}")
@@ -85,16 +87,17 @@ claim("Noise of 50 leaves fewer than are right when one says “benign” of eve
       f"{right[50.0]:.0%} against {majority:.0%}")  # fmt: skip
 
 # %% [markdown]
-# Noise of 5 hides nobody, as 480 answers average it away. Noise of 50 hides all, but then a count of 60 says nothing. Dinur and
-# Nissim proved that this is no accident: **too many answers that are too good give the data away**, whatever the clinic does. So
-# count what each answer gives away, and stop in time. That needs a measure.
+# Noise of 5 still leaves about four of five right, as 480 answers average it away. Noise of 50 stops you, but it is more than
+# twice the count itself. Dinur and Nissim proved that this is no accident: **too many answers that are too good give the data
+# away**, whatever the clinic does. So count what each answer gives away, and stop in time. That needs a measure.
 #
 # A randomised answer A is **(ε, δ)-differentially private** if for any two databases D and D′ that are **neighbours**, and any
 # set S of outputs,
 #
 # $$ P[A(D) \in S] \;\le\; e^{\varepsilon}\, P[A(D') \in S] + \delta. $$
 #
-# Here neighbours differ by **one record, added or removed**. With δ = 0 one speaks of ε alone. Nothing is said of the attacker:
+# Here neighbours differ by **one record, added or removed**; where the list of people is public, by one record **changed**, and
+# we shall say so. With δ = 0 one speaks of ε alone. Nothing is said of the attacker:
 # not what they know, not how long they compute.
 
 # %% [markdown]
@@ -105,7 +108,8 @@ claim("Noise of 50 leaves fewer than are right when one says “benign” of eve
 #
 # ### Exercise 1: the Laplace mechanism
 #
-# `torch.rand` gives you u in [0, 1). With v = u − ½, the number −b · sign(v) · ln(1 − 2|v|) has that density.
+# `torch.rand` gives you u in [0, 1). With v = u − ½, the number −b · sign(v) · ln(1 − 2|v|) has that density. (u = 0 gives ln 0,
+# once in 2⁵³ draws. Section 6 is about floats.)
 
 
 # %%
@@ -124,11 +128,12 @@ def laplace_mechanism(value, eps, sensitivity, generator):
 laplace_mechanism = check("13.laplace_mechanism", laplace_mechanism)
 
 # %% [markdown]
-# Attack it as well as can be. You know all records but Bea's, so you know that the count is 158 without her; with a benign tumour
-# she adds nothing. The noisy answer is above 158.5: you say *malignant*. Your **advantage** is how often you say so when it is,
-# minus how often when it is not. For any mechanism and any attacker it is at most
+# Attack it as well as can be. You know all records but Bea's, so you know that the count is 158 without her. A benign tumour adds
+# nothing, as if she were not there. The noisy answer is above 158.5: you say *malignant*. Your **advantage** is how often you say
+# so when it is, minus how often when it is not: a = t − f. Privacy says t ≤ e^ε f, and of the opposite answer 1 − f ≤ e^ε (1 −
+# t). Add both: 1 + a ≤ e^ε (1 − a). So for any mechanism and any attacker
 #
-# $$ \frac{e^{\varepsilon} - 1}{e^{\varepsilon} + 1} = \tanh(\varepsilon / 2). $$
+# $$ a \le \frac{e^{\varepsilon} - 1}{e^{\varepsilon} + 1} = \tanh(\varepsilon / 2). $$
 
 # %%
 draw = runtime.generator(2)
@@ -137,7 +142,7 @@ advantage = {}
 for eps in (0.1, 0.5, 1.0, 2.0):
     says = [(laplace_mechanism(others + bea, eps, 1.0, draw) > 158.5).double().mean().item() for bea in (1, 0)]
     advantage[eps] = says[0] - says[1]
-    print(f"ε = {eps}: advantage {advantage[eps]:.3f}; Laplace's own limit {1 - math.exp(-eps / 2):.3f}; "
+    print(f"ε = {eps}: advantage {advantage[eps]:.3f} ± 0.004; Laplace's own limit {1 - math.exp(-eps / 2):.3f}; "
           f"any mechanism's {math.tanh(eps / 2):.3f}")  # fmt: skip
 claim("The attacker reaches what is possible against Laplace noise, 1 − exp(−ε/2), within 0.02",
       all(abs(got - (1 - math.exp(-eps / 2))) < 0.02 for eps, got in advantage.items()))  # fmt: skip
@@ -156,12 +161,14 @@ explore(
 
 # %% [markdown]
 # The geometric mechanism uses up all that ε allows: its corner lies on the bound. Gaussian noise has thin tails, where one
-# database becomes arbitrarily much likelier than the other: no ε is enough, hence the δ of 10⁻⁵.
+# database becomes arbitrarily much likelier than the other: no ε is enough, hence the δ of 10⁻⁵. (It is too far
+# out to see: choose Gaussian, and read where under the picture.)
 #
 # ### Exercise 2: nobody is trusted
 #
 # The clinic sees the data. What if patients trust nobody? Each tells the truth with probability p = e^ε / (1 + e^ε), else the
-# opposite (Warner, 1965). Anybody may then see the answers. What is p for ε = ln 3?
+# opposite (Warner, 1965). Anybody may then see the answers. Neighbours differ in one person's answer, changed. What is p for ε =
+# ln 3?
 
 
 # %%
@@ -196,11 +203,12 @@ claim("Without trust, the error is more than ten times as large",
       error["each patient"] > 10 * error["the clinic"])  # fmt: skip
 
 # %% [markdown]
-# Each patient's noise counts: the error grows with √n, while the clinic's stays. That is the price of trusting nobody.
+# Each patient's noise counts: of n people, the error is √(n p (1 − p)) / (2p − 1), here 0.87 √n. The clinic's is √2 / ε for any
+# n. That is the price of trusting nobody.
 #
 # ## 3 · Ask again
 #
-# One answer at ε = 0.3 hides Bea well. You are patient: you ask 256 times, and average. The second clinic has read on: it has
+# One answer at ε = 0.3 hides Bea well. You are patient: you ask 256 times, and average. Another clinic has
 # a **budget** of 0.3 for all answers together, so k of them get ε = 0.3 / k each.
 
 # %%
@@ -308,20 +316,23 @@ gaussian_sigma = check("13.gaussian_sigma", gaussian_sigma)
 
 # %%
 for eps in (0.1, 1.0, 10.0):
-    textbook = math.sqrt(2 * math.log(1.25 / 1e-5)) / eps
-    print(f"ε = {eps}: σ = {gaussian_sigma(eps, 1e-5):.3f}, textbook {textbook:.3f}, "
-          f"which spends {privacy.gaussian_epsilon(textbook, 1e-5):.2f}")  # fmt: skip
+    rule = math.sqrt(2 * math.log(1.25 / 1e-5)) / eps
+    print(f"ε = {eps}: σ = {gaussian_sigma(eps, 1e-5):.3f}, textbook {rule:.3f}, "
+          f"which spends {privacy.gaussian_epsilon(rule, 1e-5):.2f}")  # fmt: skip
 claim("At ε = 1 the exact noise is 3.73, 23 % less than the textbook's", abs(gaussian_sigma(1, 1e-5) - 3.730632) < 1e-5)
-claim("At ε = 10 the textbook's noise is too little: it spends more than 10.3", privacy.gaussian_epsilon(textbook, 1e-5) > 10.3)
+claim("At ε = 10 the textbook's noise is too little: it spends more than 10.3", privacy.gaussian_epsilon(rule, 1e-5) > 10.3)
 
 # %% [markdown]
-# Too much where it is proved, too little where it is not.
+# Too much where it is proved, too little where it is not. Exact noise is the first of three savings.
 #
-# The second trick is **sampling**. A step looks at a random part only: each record is in it with probability q, by a coin of
+# The second is **sampling**. A step looks at a random part only: each record is in it with probability q, by a coin of
 # its own (a **Poisson sample**). Mostly Bea is not there, and an (ε, δ)-private step costs only ln(1 + q(e^ε − 1)), at qδ.
 #
-# The third is a better ledger. **Rényi** differential privacy (Mironov, 2017) notes one number for each order α > 1, and over T
-# steps these numbers **add up**. For the sampled Gaussian and whole α, with noise σ at sensitivity 1 (Mironov, Talwar & Zhang, 2019),
+# The third is a better ledger. For one output a, the **privacy loss** is L = ln(P[A(D) = a] / P[A(D′) = a]). Losses of
+# independent steps add up, but which L occurs is chance: ε charges the worst of it each time. **Rényi** differential privacy
+# (Mironov, 2017) charges an average, ln E[e^((α−1)L)] / (α − 1), with the weight on large losses rising with the **order** α > 1.
+# The mean of a product of independent factors is the product of means, so over T steps these logarithms add up too. For the
+# sampled Gaussian and whole α, with noise σ at sensitivity 1 (Mironov, Talwar & Zhang, 2019), one step has
 #
 # $$ R(\alpha) = \frac{1}{\alpha - 1} \ln \sum_{k=0}^{\alpha} \binom{\alpha}{k} (1-q)^{\alpha-k} q^k\, e^{k(k-1)/2\sigma^2}. $$
 
@@ -361,14 +372,14 @@ rdp_epsilon = check("13.rdp_epsilon", rdp_epsilon)
 # ### The headline figure
 #
 # One training run, counted four ways: 60,000 records, samples of 256 on average, σ = 1.1, δ = 10⁻⁵. *Classic* is Rényi accounting
-# with the conversion of the first papers, *improved* is yours. **PLD** follows the whole distribution of the privacy loss, by
-# Google's library; it is the tightest. The fourth is *advanced composition*, with the gain from sampling in each step. Guess what
-# it says after 14,062 steps (60 passes over the data), if PLD says 2.4.
+# with the conversion of the first papers, *improved* is yours. **PLD** follows the whole **privacy-loss distribution**, that of
+# L, by Google's library; it is the tightest. The fourth is *advanced composition*, with the gain from sampling in each step.
+# Guess what it says after 14,062 steps (60 passes over the data), if PLD says 2.4.
 
 
 # %%
 def advanced(q, sigma, steps, delta):
-    """Sampled steps, each (ε, δ)-private by its own, under advanced composition: half of δ for each of the two."""
+    """Sampled steps, each private by itself, composed: half of δ is shared among the steps, half is the formula's."""
     step = privacy.gaussian_epsilon(sigma, delta / (2 * q * steps))
     sampled = math.log1p(q * math.expm1(step))
     return min(compose(sampled, steps, delta / 2))
@@ -385,7 +396,7 @@ figures.curves(
     lengths, costs, xlabel="steps", ylabel="ε at δ = 10⁻⁵", log="x", ylim=(0, 3.2),
     caption="Add or remove one record, Poisson samples, q = 256/60,000, σ = 1.1. Same run, same noise; lower is a better proof.",
 )  # fmt: skip
-costs["advanced composition"] = [advanced(q, sigma, T, delta) for T in lengths]  # not on this page
+costs["advanced composition"] = [advanced(q, sigma, T, delta) for T in lengths]  # far above this figure
 for name, values in costs.items():
     print(f"{name}: ε = {values[-1]:.2f} after {lengths[-1]:,} steps")
 claim("Classic conversion says 3.01, improved 2.60, PLD 2.38",
@@ -395,32 +406,34 @@ claim("At each length classic > improved > PLD, and advanced composition says mo
       all(a > b > c and d > 10 * c for a, b, c, d in zip(*costs.values(), strict=True)))  # fmt: skip
 
 # %% [markdown]
-# The run is the same; only the **proof** got better. All four are upper bounds, and true. A smaller ε that is proved costs
+# The run is the same; only the **proof** got better. All four are upper bounds, and true, even 3,475: it charges each of 14,062
+# steps the worst that it may cost, about ¼, when most cost next to nothing. A smaller ε that is proved costs
 # nothing, so use the best accountant that covers *your* sampling: none of these is valid for shuffled batches of fixed size.
 
 # %%
-for q, sigma, steps in ((0.01, 4.0, 10_000), (0.04, 1.5, 2250)):
-    by = [privacy.rdp_epsilon(q, sigma, steps, 1e-5, how) for how in ("classic", "improved")]
-    print(f"q = {q}, σ = {sigma}, {steps:,} steps: classic {by[0]:.2f}, improved {by[1]:.2f}, "
-          f"PLD {privacy.pld_epsilon(q, sigma, steps, 1e-5):.2f}")  # fmt: skip
-    claim("The library's RDP and yours agree to 1 %", abs(rdp_epsilon(q, sigma, steps, 1e-5) / by[1] - 1) < 0.01)
+for rate, spread, steps in ((0.01, 4.0, 10_000), (0.04, 1.5, 2250)):
+    by = [privacy.rdp_epsilon(rate, spread, steps, 1e-5, how) for how in ("classic", "improved")]
+    print(f"q = {rate}, σ = {spread}, {steps:,} steps: classic {by[0]:.2f}, improved {by[1]:.2f}, "
+          f"PLD {privacy.pld_epsilon(rate, spread, steps, 1e-5):.2f}")  # fmt: skip
+    claim("The library's RDP and yours agree to 1 %", abs(rdp_epsilon(rate, spread, steps, 1e-5) / by[1] - 1) < 0.01)
 
 # %% [markdown]
 # ## 5 · The reconstruction, against a budget
 #
-# Back to section 1. Again 480 questions, but the clinic now spends one ε on all of them. One diagnosis moves up to 480 answers by
+# Back to section 1. Again 480 questions, but the clinic now spends one ε on all of them. Who is in the 120 is public, so
+# neighbours differ in one diagnosis, changed. It moves up to 480 answers by
 # 1, together a length of √480. Your function says how much noise that needs. And the attacker? Least squares, as before.
 
 # %%
 draw = runtime.generator(5)
 budgets = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0]
 noise = {eps: gaussian_sigma(eps, 1e-5, math.sqrt(questions)) for eps in budgets}
-attacked = {eps: sum(reconstruct(secret, noise[eps]) for secret in secrets) / 10 for eps in budgets}
-allowed = [min(1.0, (math.exp(eps) + 1e-5) / (math.exp(eps) + 1)) for eps in budgets]
+attacked = {eps: sum(reconstruct(secret, noise[eps], draw) for secret in secrets * 4) / 40 for eps in budgets}
+allowed = [max(majority + 1e-5, (math.exp(eps) + 1e-5) / (math.exp(eps) + 1)) for eps in budgets]
 figures.curves(
-    budgets, {"least squares": list(attacked.values()), "always “benign”": [majority] * 6, "the limit, of a fair coin": allowed},
+    budgets, {"least squares": list(attacked.values()), "always “benign”": [majority] * 6, "the limit of any attack": allowed},
     xlabel="ε for all 480 answers, δ = 10⁻⁵", ylabel="diagnoses that are right", percent=True, log="x",
-    caption="Mean of ten clinics. The limit is for an attacker who starts with a fair coin.",
+    caption="Ten clinics, each attacked four times. The limit holds for whoever knows all other diagnoses, and what share is benign.",
 )  # fmt: skip
 print("noise on each count:", ", ".join(f"{noise[eps]:.1f} at ε = {eps:g}" for eps in budgets))
 claim("At ε = 1 and below, the reconstruction is worse than saying “benign” of everybody",
@@ -428,8 +441,9 @@ claim("At ε = 1 and below, the reconstruction is worse than saying “benign”
 claim("At ε = 100 it is right about more than 95 %", attacked[100.0] > 0.95, f"{attacked[100.0]:.0%}")
 
 # %% [markdown]
-# See both sides. At ε = 1 Bea is safe, and each count is off by 80: useless. The clinic should ask itself which **few** questions
-# matter: one count at ε = 1 is off by about 1. And see ε = 10: the theorem promises almost nothing, yet *this* attack
+# See both sides. At ε = 1 this attack fails, and **none** is right about more than 73 %, where “benign” gets 63 %. But each count
+# is off by 80: useless. The clinic should ask itself which **few** questions matter: one count alone, with Gaussian noise at the
+# same ε and δ, is off by 3.7. And see ε = 10: the theorem promises almost nothing, yet *this* attack
 # hardly beats the guess. A large ε is not a hole. It is a promise not given. Lab 14 measures what lies between.
 #
 # ## 6 · The low bits
@@ -449,9 +463,12 @@ def textbook(count, eps, n, generator):
 def possible(output, count, eps):
     """Whether some u gives exactly this output: the few candidates around the u that a real number would need."""
     noise = output - count
-    near = (-(noise.abs() * eps)).exp().mul(2.0**52).round()  # 1 − 2|v| is a multiple of 2⁻⁵²
-    hits = [count - noise.sign() * ((near + d) / 2.0**52).log() / eps == output for d in range(-4, 5)]
-    return torch.stack(hits).any(0)
+    want = (-eps * noise.abs()).exp() * 2.0**52  # of 1 − 2|v| = exp(−ε |noise|), which is a multiple of 2⁻⁵²
+    found = torch.zeros_like(output, dtype=torch.bool)
+    for step in range(-4, 5):  # the nearest multiple, and four on either side
+        candidate = (want.round() + step) / 2.0**52
+        found |= count - noise.sign() * candidate.log() / eps == output
+    return found
 
 
 draw = runtime.generator(6)
@@ -466,7 +483,8 @@ claim("At a count of 158 and ε = 0.1, more than 2 % still are", larger < 0.98, 
 # %% [markdown]
 # For these answers no ε is large enough: one database *cannot* have produced them. The remedy is noise that is a whole number,
 # drawn exactly, with integers compared to integers. `privacy.geometric` does that (Canonne, Kamath & Steinke, 2020). Real
-# statistics are rounded to a grid first. Its control: every whole number is possible from both, and the odds are as promised.
+# statistics are rounded to a grid first. The control for this noise: on −2 … 3, each number comes from both, at the odds
+# promised.
 
 # %%
 draw = runtime.generator(7)
@@ -488,15 +506,15 @@ guarantee(
     "says so of smokers who took no part. Floats, clocks and known seeds are outside the proof.",
     adapts="By asking again, and averaging: the budget counts that. By reading low bits: use whole noise. By pooling what other "
     "institutions publish about the same people: add up the ε of all.",
-    cost="Noise of 1/ε on a count, whatever its size: small for many people, ruinous for few; more than ten times that if nobody is "
+    cost="Noise of about 1/ε on a count, whatever its size: small for many people, ruinous for few; more than ten times that if nobody is "
     "trusted; and an end of all answers when the budget is spent.",
 )
 
 # %% [markdown]
 # ### Spot the broken experiment
 #
-# A colleague has a faster accountant. "Many small losses add up to a Gaussian, says the central limit theorem. So T sampled
-# steps are *one* Gaussian mechanism, with 1/σ′ = q √(T (exp(1/σ²) − 1)). At q = 0.01, σ = 0.7, δ = 10⁻⁵ I get a smaller ε than any of
+# A colleague has a faster accountant. "Many small losses add up to a Gaussian, says the central limit theorem. So T sampled steps
+# are *one* Gaussian mechanism, with 1/σ′ = q √(T (exp(1/σ²) − 1)). At q = 0.01, σ = 0.7, δ = 10⁻⁵ I get a smaller ε than any of
 # yours. We could train longer!" Look at 50 steps. Is this the best accountant of all, or what is wrong?
 
 # %%
@@ -515,11 +533,10 @@ ledger = {
     "the colleague": [central_limit(T) for T in lengths],
 }
 figures.curves(lengths, ledger, xlabel="steps", ylabel="ε at δ = 10⁻⁵", log="xy",
-               caption="q = 0.01, σ = 0.7: two upper bounds, and a third number.")  # fmt: skip
+               caption="q = 0.01, σ = 0.7: three accountants of the same run.")  # fmt: skip
 
 # %% tags=["student-only"]
-# Your test here. One step can be computed exactly: if Bea is removed, its δ at ε is q times `privacy.gaussian_delta(x, sigma)`,
-# with x = ln(1 + (e^ε − 1) / q). Can 50 steps cost less than the first of them?
+# Your test here: what is known exactly, with which you can compare the colleague's number?
 
 # %% tags=["solution-only"]
 said = central_limit(50)
@@ -529,13 +546,20 @@ claim("At the ε that is claimed for 50 steps, the first step alone exceeds δ",
 claim("The number lies below PLD at every length", all(g < p for g, p in zip(ledger["the colleague"], ledger["PLD"], strict=True)))
 
 # %% [markdown]
+# <details><summary>Hint</summary>
+#
+# One step can be computed exactly: if Bea is removed, its δ at ε is q times `privacy.gaussian_delta(x, sigma)`, with
+# x = ln(1 + (e^ε − 1) / q). Can 50 steps cost less than the first of them?
+#
+# </details>
+#
 # <details><summary>Answer</summary>
 #
 # It is not a bound. The central limit theorem is about the **middle** of a distribution, after many steps. δ lives in the
-# **tail**, where one unlucky sample with Bea in it weighs most. At 50 steps the claimed ε is less than what the *first step* costs
-# by itself, in closed form, and looking at more can never cost less. With many steps the number comes close to the truth, but
-# from below. (Gaussian differential privacy itself is sound; the *limit* is the guess.) Being lower than a bound is no merit: ask
-# for the **proof**, not for the number.
+# **tail**, where one unlucky sample with Bea in it weighs most. At 50 steps the claimed ε is less than what the *first step*
+# costs by itself, in closed form, and looking at more can never cost less. With many steps the number comes close to the truth,
+# but from below. (Gaussian differential privacy itself is sound; the *limit* is the guess.) Being lower than a bound is no merit:
+# ask for the **proof**, not for the number.
 #
 # </details>
 
