@@ -69,7 +69,7 @@ def _beyond(count: int, eps: float) -> str:
     edge = 0.5 + eps * sigma**2
     return (
         f" Above {count + edge:.1f} an answer is more than {math.exp(eps):.2f} times as likely with Bea: "
-        f"{norm.sf((edge - 1) / sigma):.1e} of them with her are. For these there is δ."
+        f"with her, a share of {norm.sf((edge - 1) / sigma):.1e} lies there. For these there is δ."
     )
 
 
