@@ -20,6 +20,7 @@ from modelsec_course.privacy import (
     pate_epsilon,
     train_teachers,
 )
+from modelsec_course.privacy.accounting import converted
 
 
 def mlp():
@@ -113,6 +114,26 @@ def test_the_bound_holds_for_two_classes_where_the_truth_can_be_computed(sigma, 
         exact = np.logaddexp(*terms) / (orders - 1)
         assert (exact <= bound + 1e-12).all()
     assert (bound <= orders / sigma**2).all()
+
+
+def test_one_answer_costs_what_theorem_6_says_in_the_papers_own_letters():
+    q, sigma, order = 1e-6, 20.0, 8.0
+    mu2 = sigma * math.sqrt(math.log(1 / q))
+    mu1 = mu2 + 1
+    e1, e2 = mu1 / sigma**2, mu2 / sigma**2
+    a = (1 - q) / (1 - (q * math.exp(e2)) ** ((mu2 - 1) / mu2))
+    b = math.exp(e1) / q ** (1 / (mu1 - 1))
+    expected = math.log((1 - q) * a ** (order - 1) + q * b ** (order - 1)) / (order - 1)
+    assert pate._spent(q, sigma)[ORDERS.index(8.0)] == pytest.approx(expected, rel=1e-9)
+    assert expected < 0.1 * order / sigma**2
+
+
+def test_a_wrong_answer_is_at_most_as_likely_as_each_rival_alone_summed():
+    """Two votes' noise together has deviation σ √2."""
+    votes, sigma = torch.tensor([[70, 20, 10], [5, 90, 5]]), 12.0
+    chances = [sum(norm.sf(gap / (sigma * math.sqrt(2))) for gap in gaps) for gaps in ((50, 60), (85, 85))]
+    expected = converted(sum(pate._spent(chance, sigma) for chance in chances), 1e-5)
+    assert indicative_epsilon(votes, sigma, 1e-5) == pytest.approx(expected, rel=1e-9)
 
 
 def test_teachers_that_are_too_many_and_votes_that_are_none_are_refused():
