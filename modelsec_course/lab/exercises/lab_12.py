@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 import scipy.optimize
@@ -20,7 +21,10 @@ LAB = Lab(
     question="Do updates reveal data?",
     minutes=75,
     difficulty=4,
-    prerequisites=("Lab 00, for autograd", "the chain rule, for one linear layer"),
+    prerequisites=(
+        "Lab 00, for autograd",
+        "the chain rule, for one linear layer; ε and δ get one line here, Lab 13 the rest",
+    ),
     outcomes=(
         "read an input and its label off a gradient, exactly, where algebra allows it",
         "reconstruct pictures by matching gradients, and say for which batches that works",
@@ -37,13 +41,13 @@ def _first_layer(seed: int, scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]
     """∂L/∂W, ∂L/∂b of a ReLU network's first layer for one input, and the input; half of the units are dead."""
     draw = runtime.generator(seed)
     net = models.initialise(nn.Sequential(nn.Linear(12, 30), nn.ReLU(), nn.Linear(30, 4)), draw)
-    x = torch.rand(1, 12, generator=draw)
+    x = torch.randn(1, 12, generator=draw)
     weight, bias, *_ = inversion.batch_gradient(net, x, torch.tensor([seed % 4]))
     return scale * weight, scale * bias, x[0]
 
 
 def _linear_exact(invert):
-    """Is the input itself, for ten networks with dead units"""
+    """Is the input itself, negative numbers too, for ten networks with dead units"""
     for seed in range(10):
         weight, bias, x = _first_layer(seed)
         expect_close(invert(weight, bias), x, 1e-4, f"the input of network {seed}")
@@ -58,7 +62,7 @@ def _linear_scale(invert):
 
 def _linear_strongest(invert):
     """Survives rounding: units whose ∂L/∂b is nearly 0 are not believed"""
-    draw, x = runtime.generator(5), torch.linspace(0, 1, 9)
+    draw, x = runtime.generator(5), torch.linspace(-1, 1, 9)
     for sign in (1, -1):
         bias = sign * torch.tensor([1e-9, 0.0, 3e-9, 0.7, 1e-3, 1e-9])
         weight = bias[:, None] * x + 1e-7 * torch.randn(6, 9, generator=draw)
@@ -111,6 +115,8 @@ exercise(
         "forgets to divide": _of_unit(lambda bias: bias.abs().argmax(), divide=False),
         "the mean over all units": lambda weight, bias: (weight / bias[:, None]).mean(0),
         "NaN when nothing is known": lambda weight, bias: weight[bias.abs().argmax()] / bias[bias.abs().argmax()],
+        "clamped to pixels": lambda weight, bias: inversion.invert_linear(weight, bias).clamp(0, 1),
+        "no negative numbers": lambda weight, bias: inversion.invert_linear(weight, bias).abs(),
         "scaled to its largest value": lambda weight, bias: (
             inversion.invert_linear(weight, bias) / inversion.invert_linear(weight, bias).max()
         ),
@@ -127,6 +133,12 @@ def _last_bias(logits: Tensor, y: int) -> Tensor:
     return p
 
 
+def _told(label, gradient: Tensor) -> int:
+    got = label(gradient)
+    expect(isinstance(got, (int, np.integer)), f"return an int, not {type(got).__name__}")
+    return int(got)
+
+
 def _label_exact(label):
     """Is the label, for any logits"""
     draw = runtime.generator(1)
@@ -134,30 +146,30 @@ def _label_exact(label):
         for _ in range(20):
             y = int(torch.randint(classes, (1,), generator=draw))
             gradient = _last_bias(3 * torch.randn(classes, generator=draw), y)
-            got = label(gradient)
-            expect(int(got) == y, f"with {classes} classes and label {y}, it says {got}")
+            got = _told(label, gradient)
+            expect(got == y, f"with {classes} classes and label {y}, it says {got}")
 
 
 def _label_sure(label):
     """Also when the model is nearly sure of the label, and when it is nearly sure of another one"""
     for y, said in ((2, 2), (2, 0), (0, 4)):
         gradient = _last_bias(12.0 * torch.eye(5)[said], y)
-        got = label(gradient)
-        expect(int(got) == y, f"label {y}, and a model that says {said}: it answers {got}")
+        got = _told(label, gradient)
+        expect(got == y, f"label {y}, and a model that says {said}: it answers {got}")
 
 
 def _label_two(label):
     """With two classes, whose entries differ by their sign only"""
     for y in (0, 1):
-        got = label(_last_bias(torch.tensor([0.3, -0.2]), y))
-        expect(int(got) == y, f"of two classes the label is {y}, and it says {got}")
+        got = _told(label, _last_bias(torch.tensor([0.3, -0.2]), y))
+        expect(got == y, f"of two classes the label is {y}, and it says {got}")
 
 
 def _label_scale(label):
     """In any unit: a gradient ten thousand times smaller has the same label"""
     for y in range(4):
-        got = label(1e-4 * _last_bias(torch.tensor([1.0, -1, 0.5, 2]), y))
-        expect(int(got) == y, f"with 1e-4 times the gradient of label {y}, it says {got}")
+        got = _told(label, 1e-4 * _last_bias(torch.tensor([1.0, -1, 0.5, 2]), y))
+        expect(got == y, f"with 1e-4 times the gradient of label {y}, it says {got}")
 
 
 exercise(
@@ -172,6 +184,7 @@ exercise(
     second=lambda gradient: int((gradient < 0).nonzero()[0]),
     mutants={
         "the largest entry": lambda gradient: int(gradient.argmax()),
+        "a tensor": lambda gradient: gradient.argmin(),
         "the largest in absolute value": lambda gradient: int(gradient.abs().argmax()),
         "the smallest in absolute value": lambda gradient: int(gradient.abs().argmin()),
         "the first below −1/2": lambda gradient: int((gradient < -0.5).int().argmax()),
@@ -197,30 +210,57 @@ def _dlg_one(dlg):
     """Finds the picture, from three different starts"""
     for seed in range(3):
         net, x, y, start, sent = _problem(1, seed)
-        _expect_found(dlg(net, sent, start.clone(), y, 100), x, start)
+        _expect_found(_searched(dlg, net, sent, start, y, 100), x, start, 1e-7)
 
 
 def _dlg_two(dlg):
     """Finds both pictures of a batch of two"""
     net, x, y, start, sent = _problem(2, 4)
-    _expect_found(dlg(net, sent, start.clone(), y, 150), x, start)
+    hint = "; in a batch the gradient that was sent is that of the MEAN cross-entropy"
+    _expect_found(_searched(dlg, net, sent, start, y, 150), x, start, 1e-3, hint)
 
 
 def _dlg_follows(dlg):
     """Follows the gradient: with another picture's, it finds that one"""
     net, _, y, start, _ = _problem(1, 5)
     other = torch.rand(start.shape, generator=runtime.generator(9))
-    _expect_found(dlg(net, inversion.batch_gradient(net, other, y), start.clone(), y, 100), other, start)
+    found = _searched(dlg, net, inversion.batch_gradient(net, other, y), start, y, 100)
+    _expect_found(found, other, start, 1e-7)
 
 
-def _expect_found(found, x: Tensor, start: Tensor) -> None:
+def _dlg_steps(dlg):
+    """Takes as many steps as it is told: `steps` iterations, not rounds of twenty"""
+    net, _, y, start, sent = _problem(2, 4)
+    calls = []
+    hook = net.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        _searched(dlg, net, sent, start, y, 4)
+    finally:
+        hook.remove()
+    expect(len(calls) <= 24, f"told to take 4 steps, it computed the model {len(calls)} times. One call of "
+                             "LBFGS(...).step does max_iter iterations: call it once, with max_iter=steps")  # fmt: skip
+
+
+def _searched(dlg, net, sent, start: Tensor, y: Tensor, steps: int):
+    try:
+        return dlg(net, sent, start.clone(), y, steps)
+    except RuntimeError as error:
+        if "does not require grad" not in str(error):
+            raise
+        raise AssertionError(
+            "the loss is made of a gradient, and that gradient has no graph: compute it with create_graph=True, for "
+            "a start with requires_grad_()"
+        ) from error
+
+
+def _expect_found(found, x: Tensor, start: Tensor, bound: float, hint: str = "") -> None:
     shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
     expect(isinstance(found, Tensor) and found.shape == x.shape, f"expected a tensor {tuple(x.shape)}, got {shape}")
     expect(not found.requires_grad, "the result still drags its gradient graph along: return it with .detach()")
     expect(found.isfinite().all(), "the result holds infinity or NaN: let the optimiser choose its step (strong_wolfe)")
     error, before = (inversion.mse(z, x).max().item() for z in (found, start))
-    expect(error < 1e-3, f"mean squared error to the true picture {error:.2g}, expected below 0.001; "
-                         f"the random start had {before:.2g}")  # fmt: skip
+    expect(error < bound, f"mean squared error to the true picture {error:.2g}, expected below {bound:g}; "
+                          f"the random start had {before:.2g}{hint}")  # fmt: skip
 
 
 def dlg(model, gradient, start, y, steps):
@@ -262,6 +302,30 @@ def _dlg_scipy(model, gradient, start, y, steps):
     return torch.from_numpy(np.asarray(found.x)).to(start).view_as(start)
 
 
+def _rounds_of_twenty(model, gradient, start, y, steps):
+    for _ in range(steps):
+        start = dlg(model, gradient, start, y, 20)
+    return start
+
+
+def _adam(model, gradient, start, y, steps):
+    x = start.clone().requires_grad_()
+    optimiser = torch.optim.Adam([x], lr=0.1)
+    for _ in range(steps):
+        (x.grad,) = torch.autograd.grad(_gradient_gap(model, x, y, gradient), x)
+        optimiser.step()
+    return x.detach()
+
+
+def _no_graph(model, x, y, sent):
+    own = torch.autograd.grad(F.cross_entropy(model(x), y), list(model.parameters()))
+    return sum((a - b).square().sum() for a, b in zip(own, sent, strict=True))
+
+
+def _of_the_sum(model, x, y, sent):
+    return _gradient_gap(model, x, y, [part / len(y) for part in sent])
+
+
 def _in_place(model, gradient, start, y, steps):
     found = dlg(model, gradient, start, y, steps)
     start.copy_(found)
@@ -272,10 +336,10 @@ exercise(
     "12.dlg",
     title="Match the gradient",
     reference=dlg,
-    properties=[_dlg_one, _dlg_two, _dlg_follows],
+    properties=[_dlg_one, _dlg_two, _dlg_follows, _dlg_steps],
     hints=[
-        "`x = start.clone().requires_grad_()` is what you optimise. Its loss is how far *its* gradient is from the one "
-        "that was sent. The gradient of a gradient needs `create_graph=True`.",
+        "`x = start.clone().requires_grad_()` is what you optimise. Its loss is how far its own gradient is from the "
+        "one that was sent. The gradient of a gradient needs `create_graph=True`.",
         "`own = torch.autograd.grad(F.cross_entropy(model(x), y), list(model.parameters()), create_graph=True)`; then "
         "add up `(a - b).square().sum()` over the pairs of `own` and `gradient`.",
         "`torch.optim.LBFGS([x], max_iter=steps, history_size=20, tolerance_grad=1e-9, tolerance_change=1e-14, "
@@ -306,6 +370,10 @@ exercise(
         "takes the wrong label": lambda model, gradient, start, y, steps: dlg(
             model, gradient, start, (y + 1) % 4, steps
         ),
+        "takes the gradient of the sum": functools.partial(_dlg_by, _of_the_sum),
+        "forgets create_graph": functools.partial(_dlg_by, _no_graph),
+        "Adam, which is not exact in so few steps": _adam,
+        "rounds of twenty iterations": _rounds_of_twenty,
         "gives up after five steps": lambda model, gradient, start, y, steps: dlg(model, gradient, start, y, 5),
         "writes into the caller's start": _in_place,
         "keeps the graph": lambda model, gradient, start, y, steps: dlg(
@@ -334,7 +402,7 @@ def _sum_exact(secure_sum):
 
 
 def _sum_of_sent(secure_sum):
-    """The total is made of what was sent, and of nothing else"""
+    """The total is the sum of what was sent, modulo 2³²"""
     vectors, seeds = _parties(5)
     sent, total = _asked(secure_sum, vectors, seeds)
     expect_close(total, sent.sum(0) % MODULUS, 0, "the sum of what was sent, modulo 2³²")
@@ -365,14 +433,20 @@ def _sum_subset(secure_sum):
                                "its masks must be shared with every other client")  # fmt: skip
 
 
-def _sum_again(secure_sum):
-    """Two different seeds make two different masks"""
-    vectors, seeds = _parties(4)
+def _sum_pairs(secure_sum):
+    """Every pair shares a mask: under another seed those two send something else, and nobody else does"""
+    vectors, seeds = _parties(5)
     first, _ = _asked(secure_sum, vectors, seeds)
-    second, _ = _asked(secure_sum, vectors, [[s + (u != v) for v, s in enumerate(row)] for u, row in enumerate(seeds)])
-    for u in range(4):
-        same = (first[u] == second[u]).double().mean()
-        expect(same < 0.1, f"client {u} sends the same under other seeds, so its mask does not come from them")
+    for u, v in itertools.combinations(range(5), 2):
+        others = [list(row) for row in seeds]
+        others[u][v] = others[v][u] = seeds[u][v] + 1
+        same = (_asked(secure_sum, vectors, others)[0] == first).double().mean(1)
+        for w in range(5):
+            if w in (u, v):
+                expect(same[w] < 0.1, f"clients {u} and {v} agree on another seed, and client {w} sends the same: its "
+                                      f"mask with client {u + v - w} is missing or ignores their seed")  # fmt: skip
+            else:
+                expect(same[w] == 1, f"clients {u} and {v} agree on another seed, and client {w} sends something else")
 
 
 def _asked(secure_sum, vectors: Tensor, seeds: list[list[int]]) -> tuple[Tensor, Tensor]:
@@ -412,7 +486,7 @@ def _pair_by_pair(vectors, seeds):
             mask = expand(seeds[v][u], vectors.shape[1])
             sent[u] = (sent[u] - mask) % MODULUS
             sent[v] = (sent[v] + mask) % MODULUS
-    return sent, vectors.sum(0) % MODULUS
+    return sent, sent.sum(0) % MODULUS
 
 
 def _and_total(**options):
@@ -427,7 +501,7 @@ exercise(
     "12.secure_sum",
     title="A sum of vectors that nobody sees",
     reference=secure_sum,
-    properties=[_sum_exact, _sum_of_sent, _sum_hides, _sum_subset, _sum_again],
+    properties=[_sum_exact, _sum_of_sent, _sum_hides, _sum_subset, _sum_pairs],
     hints=[
         "Clients u and v both know `expand(seeds[u][v], d)`. If one adds it and the other subtracts it, what is left "
         "in the sum?",
@@ -446,6 +520,8 @@ exercise(
         "masks of their number, not of the seed": _and_total(seed=lambda u, v, s: min(u, v) * 1000 + max(u, v)),
         "masks that are too small": _and_total(shrink=2**12),
         "pairs 0–1, 2–3, … only": _and_total(partners=lambda u, v, n: u // 2 == v // 2),
+        "neighbours only": _and_total(partners=lambda u, v, n: abs(u - v) == 1),
+        "a ring of neighbours": _and_total(partners=lambda u, v, n: (u - v) % n in (1, n - 1)),
         "nothing is masked": lambda vectors, seeds: (vectors, vectors.sum(0) % MODULUS),
         "the total is not of what was sent": lambda vectors, seeds: (
             _masked(vectors, seeds, sign=lambda u, v: 1), vectors.sum(0) % MODULUS
@@ -480,7 +556,7 @@ QUIZ = (
         ),
         1,
         (
-            "A mean of two thousand numbers about eight pictures of 64 pixels says more than the pictures hold.",
+            "Each of these gradients has thousands of numbers, and eight pictures of 64 pixels have 512.",
             "The harder search is a cost for the attacker, and no proof.",
             "The last layer's gradient counts them.",
         ),
@@ -510,7 +586,7 @@ QUIZ = (
         ),
         0,
         (
-            "The sum is public by design. Against this only noise helps, and noise of the client's own.",
+            "The sum is public by design. Against this only noise helps, and not noise that the server adds.",
             "The masks hide the vector on its way. The sum minus the others is the vector.",
             "With the vector, the label is there too.",
         ),
@@ -526,7 +602,8 @@ QUIZ = (
         1,
         (
             "It was Gaussian and fresh.",
-            "So noise by eye is no defence. Differential privacy sets it by a proof, and it is far larger.",
+            "So noise by eye is no defence. Differential privacy sets it by a proof: in section 5 it is "
+            "fifty times as long as a clipped update.",
             "It knows the distribution only.",
         ),
     ),
