@@ -10,6 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from absl import logging as absl_logging  # dp-accounting brings it along
+
+# ART sets up logging when it is imported, which closes every handler there is, and absl's closes the stream that it
+# writes to as well, pytest's own, unless it is the process's.
+absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 ROOT = Path(__file__).resolve().parent
 OFFLINE = ROOT / "tests" / "offline"

@@ -81,6 +81,7 @@ def invert_gradient(
                 if optimiser == "lbfgs"
                 else _adam(objective, start, steps, lr, bar.update)
             )
+            bar.update(steps - bar.n)  # a notebook keeps a bar that stops short, in red
         x, targets = split(found)
     return _chosen(x.clamp(0, 1), targets, losses, restarts, many)
 
