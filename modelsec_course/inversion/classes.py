@@ -57,17 +57,16 @@ def invert_classes(
     generator = generator or runtime.generator(0)
     y = classes.repeat(restarts)
     z = prior.start(len(y), generator).requires_grad_()
-    first, second = torch.zeros_like(z), torch.zeros_like(z)
+    optimiser = torch.optim.Adam([z], prior.lr)
     with frozen(model):
         validation.labels(classes, classes, "classes", model(prior.decode(z[:1])).shape[1])
         for step in tqdm(range(steps), desc="inverting", unit="step", leave=False, disable=not progress):
             x = prior.decode(z)
             seen = _shaken(x, shift, noise, generator)
-            gradient = torch.autograd.grad(_objective(model(seen), y, z, prior.weight).sum(), z)[0]
+            (z.grad,) = torch.autograd.grad(-_objective(model(seen), y, z, prior.weight).sum(), z)
             if on_step is not None:
                 on_step(step, x.detach().unflatten(0, (restarts, -1)))
-            with torch.no_grad():
-                z += prior.lr * _adam(gradient, first, second, step)
+            optimiser.step()
         return _best(model, z.detach(), y, prior, restarts)
 
 
@@ -79,7 +78,7 @@ def _objective(logits: Tensor, y: Tensor, z: Tensor, weight: float) -> Tensor:
 
 @torch.no_grad()
 def look_alike(model: Callable[[Tensor], Tensor], x: Tensor, classes: Tensor, *, batch_size: int = 1024) -> Tensor:
-    """For each class the picture of somebody else that the model likes best: what an attacker has without any attack.
+    """For each class the picture of somebody else that the model likes best: a search, no reconstruction.
 
     x: public pictures (n, ...), of nobody in the classes.  classes: int64 (k,).  Returns indices into x, int64 (k,).
     """
@@ -107,13 +106,6 @@ def _shaken(x: Tensor, shift: int, noise: float, generator: torch.Generator) -> 
     down, right = torch.randint(-shift, shift + 1, (2,), generator=generator, device=generator.device).tolist()
     drawn = torch.randn(x.shape, generator=generator, device=generator.device).to(x.device)
     return x.roll((down, right), (-2, -1)) + noise * drawn
-
-
-def _adam(gradient: Tensor, first: Tensor, second: Tensor, step: int) -> Tensor:
-    """Adam's direction; its two running means are changed in place. Source: Kingma & Ba, 2015."""
-    first.lerp_(gradient, 0.1)
-    second.lerp_(gradient.square(), 0.001)
-    return first / (1 - 0.9 ** (step + 1)) / ((second / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8)
 
 
 def _checked(model: Callable[[Tensor], Tensor], classes: Tensor, prior: Prior) -> None:
