@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import warnings
@@ -45,7 +46,7 @@ def stepping(
     steps = 5 * passes
 
     def ours(route: str) -> nn.Module:
-        net = _copy(architecture, start)
+        net = copy.deepcopy(start)
         plan = {"noise_multiplier": NOISE, "sampling_rate": 0.2, "steps": steps, "clip": CLIP, "lr": LR}
         dp_sgd(net, x, y, sampling="shuffled", route=route, generator=runtime.generator(1), progress=False, **plan)
         return net
@@ -53,17 +54,11 @@ def stepping(
     runs = {
         harness.OURS: partial(ours, "fast"),
         "ours, readable": partial(ours, "readable"),
-        **{f"Opacus, {mode}": _opacus(mode, _copy(architecture, start), x, y, batch, steps) for mode in MODES},
-        "plain SGD": lambda: _plain(_copy(architecture, start), x, y, batch, steps),
+        **{f"Opacus, {mode}": _opacus(mode, copy.deepcopy(start), x, y, batch, steps) for mode in MODES},
+        "plain SGD": lambda: _plain(copy.deepcopy(start), x, y, batch, steps),
     }
     title = f"DP-SGD, {title}, {steps} steps of {batch}"
     return harness.Contest(title, runs, lambda net: {"success": training.accuracy(net, x_test, digits.y_test)})
-
-
-def _copy(architecture: Callable, start: nn.Module) -> nn.Module:
-    net = architecture().to(next(start.parameters()).device)
-    net.load_state_dict(start.state_dict())
-    return net
 
 
 def _batches(n: int, batch: int, steps: int) -> Iterator[Tensor]:

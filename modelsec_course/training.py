@@ -79,7 +79,8 @@ def fit(
     generator = generator or runtime.generator(0)
     optimiser = torch.optim.Adam(model.parameters(), lr)
     history, best, best_weights = History(), -1.0, None
-    for epoch in tqdm(range(epochs), desc="training", unit="epoch", leave=False, disable=not progress):
+    bar = tqdm(range(epochs), desc="training", unit="epoch", leave=False, disable=not progress)
+    for epoch in bar:
         model.train()
         total = 0.0
         order = torch.randperm(len(x), generator=generator, device=generator.device).to(x.device)
@@ -98,6 +99,7 @@ def fit(
                 best, history.best_epoch = history.validation[-1], epoch
                 best_weights = copy.deepcopy(model.state_dict()) if patience else None
             elif patience and epoch - history.best_epoch >= patience:
+                bar.total = epoch  # a notebook keeps a bar that stops short, in red
                 break
     if best_weights is not None:
         model.load_state_dict(best_weights)

@@ -140,6 +140,15 @@ def test_one_client_moves_the_private_sum_by_at_most_the_clip():
     assert (with_all - without).norm() <= 0.7 + 1e-9
 
 
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+def test_an_update_that_is_not_finite_is_left_out_of_the_private_mean(broken):
+    updates = torch.tensor([[0.3, 0.4], [broken, 1.0]])
+    got = federated.private_mean(
+        updates, torch.ones(2), clip=1.0, noise_multiplier=0.0, expected=1.0, generator=runtime.generator(0)
+    )
+    assert torch.equal(got, updates[0])
+
+
 # ------------------------------------------------------------------------------------------------- shares, fixed point
 
 

@@ -8,8 +8,8 @@ import torch
 from sklearn.datasets import fetch_olivetti_faces
 from torch import Tensor
 
+from modelsec_course.data.cache import kept
 from modelsec_course.data.dataset import Dataset, register
-from modelsec_course.data.faces.album import kept
 
 __all__: list[str] = []
 

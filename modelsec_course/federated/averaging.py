@@ -13,6 +13,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from tqdm.auto import tqdm
 
 from modelsec_course import runtime, validation
+from modelsec_course.privacy import clip_factors
 
 __all__ = ["Aggregate", "Round", "deal", "fedavg", "local_updates", "private_mean", "weighted_mean"]
 
@@ -105,15 +106,16 @@ def private_mean(
     """The updates' sum, each clipped to length `clip`, plus noise of deviation noise_multiplier · clip; by `expected`.
 
     updates: (k, d), k may be 0.  sizes: not used, for a weight would be a client's secret too.  expected: how many
-    clients take part on average, share · clients; never how many did, which would tell.
+    clients take part on average, share · clients; never how many did, which would tell. An update that is not finite is
+    left out.
     Privacy of a whole client, added or removed: `privacy.rdp_epsilon(share, noise_multiplier, rounds, delta)`.
     Source: McMahan, Ramage, Talwar & Zhang, 2018, "Learning Differentially Private Recurrent Language Models".
     """
     validation.positive("clip", clip)
     validation.number("noise_multiplier", noise_multiplier, low=0.0)
     validation.positive("expected", expected)
-    length = updates.norm(dim=1, keepdim=True)
-    clipped = updates * (clip / length.clamp_min(clip))
+    factors = clip_factors(updates.norm(dim=1), clip)
+    clipped = updates.nan_to_num(0.0, 0.0, 0.0) * factors[:, None]  # 0 × NaN is NaN
     noise = torch.randn(updates.shape[1], generator=generator, device=generator.device).to(updates)
     return (clipped.sum(0) + noise_multiplier * clip * noise) / expected
 

@@ -10,9 +10,8 @@ from torch import Tensor
 
 __all__ = ["Objective", "lbfgs"]
 
-Objective = Callable[
-    [Tensor], tuple[Tensor, Tensor]
-]  # points (searches, n) -> losses (searches,), gradients (searches, n)
+# points (searches, n) -> losses (searches,), gradients (searches, n)
+Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 PROGRESS = 1e-6  # less than this share of its loss is no progress
 ENOUGH, FLATTER, TRIALS = 1e-4, 0.9, 12  # how much lower, how much flatter (Wolfe), how many tries a step
 

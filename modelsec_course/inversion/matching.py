@@ -123,9 +123,8 @@ def _objective(model: nn.Module, sent: list[Tensor], split: Callable, distance: 
     def objective(flat: Tensor) -> tuple[Tensor, Tensor]:
         flat, weights = flat.detach().requires_grad_(), [copy.detach().requires_grad_() for copy in copies]
         x, y = split(flat)
-        logits = forward(
-            dict(zip(names, weights, strict=True)), x
-        )  # each search has weights, and so gradients, of its own
+        own = dict(zip(names, weights, strict=True))  # each search has weights, and so gradients, of its own
+        logits = forward(own, x)
         loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(0, 1), reduction="sum") / x.shape[1]
         losses = distance(sent, torch.autograd.grad(loss, weights, create_graph=True))
         if tv:

@@ -1,28 +1,17 @@
-"""Pictures that were drawn once are kept in the user's cache folder: drawing them again would take seconds."""
+"""Pictures that were drawn once are kept for as long as the source that drew them stays as it is."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
-import platformdirs
-from filelock import FileLock
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from modelsec_course.files import write_atomically
+from modelsec_course.data import cache as disk
 
-__all__ = ["folder", "kept", "version"]
-
-
-def folder() -> Path:
-    """Where pictures are kept: MODELSEC_CACHE, or the user's cache folder."""
-    return Path(os.environ.get("MODELSEC_CACHE") or platformdirs.user_cache_dir("modelsec-course"))
+__all__ = ["kept", "version"]
 
 
 @cache
@@ -33,49 +22,5 @@ def version() -> str:
 
 
 def kept(name: str, draw: Callable[[], Tensor]) -> Tensor:
-    """The pictures of this name, uint8: from the cache if they are there unharmed, else drawn and put there.
-
-    Of several processes that ask at once, one draws. Where nothing can be written, each draws for itself.
-    """
-    path = folder() / f"faces-{name}-{version()}.safetensors"
-    with ExitStack() as stack:
-        found = _read(path)
-        if found is None:
-            writable = _locked(path, stack)
-            found = _read(path)  # somebody else may have drawn them meanwhile
-            if found is None:
-                found = draw()
-                if writable:
-                    _write(path, found)
-    return found
-
-
-def _locked(path: Path, stack: ExitStack) -> bool:
-    """Whether the file is ours to write, until the stack is left."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stack.enter_context(FileLock(path.with_suffix(".lock")))
-    except (OSError, NotImplementedError):  # a folder or a disk that cannot be written to, or one without locks
-        return False
-    return True
-
-
-def _write(path: Path, pictures: Tensor) -> None:
-    try:
-        write_atomically(path, save({"pictures": pictures}, {"sha256": _digest(pictures)}))
-    except OSError:  # a full disk: the pictures are there all the same
-        return
-
-
-def _read(path: Path) -> Tensor | None:
-    """The pictures, or None if the file is missing or damaged."""
-    try:
-        with safe_open(path, "pt") as file:
-            pictures, stated = file.get_tensor("pictures"), (file.metadata() or {}).get("sha256")
-    except (OSError, SafetensorError):
-        return None
-    return pictures if stated == _digest(pictures) else None
-
-
-def _digest(pictures: Tensor) -> str:
-    return hashlib.sha256(pictures.contiguous().numpy()).hexdigest()
+    """The faces of this name, uint8: drawn once by this version of the renderer."""
+    return disk.kept(f"faces-{name}-{version()}", draw)
