@@ -242,7 +242,8 @@ hits = {name: torch.stack(rows) for name, rows in hits.items()}  # each (3 doors
 order = ["look-alike", "pixels", "PCA", "VAE", "average face"]
 figures.pictures(
     [truth[:12], *(gallery[name][:12] for name in order)], row_labels=["truth", *order],
-    caption="The dense network's people 0 to 11, not selected: truth, controls and attacks.",
+    framed=[None, *(hits[name][1, :12] for name in order)],
+    caption="The dense network's people 0 to 11, not selected: truth, controls and attacks. Framed: the judge recognises the person.",
 )  # fmt: skip
 for name in order:
     print(f"{name:13}", ", ".join(f"{door} {rate:.0%}" for door, rate in zip(doors, hits[name].float().mean(1).tolist(), strict=True)))
@@ -258,7 +259,7 @@ by_door = {f"{door}, {name}": inversion.gain(hits[name][i], hits["look-alike"][i
 gains = by_door | {f"all three, {name}": g for name, g in beyond.items()}
 figures.bars(
     {name: g.value for name, g in gains.items()}, errors={name: (g.low, g.high) for name, g in gains.items()},
-    ylabel="points above the look-alike", percent=True, horizontal=True,
+    ylabel="percentage points above the look-alike", points=True, horizontal=True,
     caption="Gain over the look-alike, by door and for their mean; 95 % intervals over 100 people.",
 )  # fmt: skip
 claim("With the PCA prior the gain is surely above zero, and at least 10 points",

@@ -420,7 +420,7 @@ figures.pictures(
 )  # fmt: skip
 figures.bars(
     {name: row[2].value for name, row in table.items()}, errors={name: (row[2].low, row[2].high) for name, row in table.items()},
-    ylabel="recognised beyond the look-alike", percent=True, horizontal=True,
+    ylabel="recognised beyond the look-alike (points)", points=True, horizontal=True,
     caption="100 people, three recognisers each; the judge also knows 360 strangers. The look-alike is the public face that the "
     "recogniser likes best: what the attacker has without inversion. 95 % intervals.",
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """What a notebook uses to draw: `figures.curves(...)`, `figures.pictures(...)`, `figures.BLUE`."""
 
-from modelsec_course.lab.charts import bars, curves, pictures
+from modelsec_course.lab.charts import bars, curves
+from modelsec_course.lab.gallery import pictures
 from modelsec_course.lab.style import (
     BLACK,
     BLUE,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from modelsec_course.lab import figures, style
+from modelsec_course.lab import charts, figures, gallery, style
 from modelsec_course.lab.charts import tick_at
 from modelsec_course.lab.style import label_ends
 
@@ -122,6 +122,38 @@ def test_bars_say_their_values(shown, horizontal):
     figures.bars({"clean": 0.978, "PGD": 0.156}, "accuracy", "c", errors={"PGD": (0.1, 0.2)}, horizontal=horizontal,
                  percent=True, highlight=["PGD"])  # fmt: skip
     assert "clean: 97.8 %, PGD: 15.6 %" in shown[0].alt
+
+
+def test_points_are_differences_of_shares_with_their_signs(shown):
+    figures.bars({"up": 0.21, "down": -0.224, "none": 0.001}, "points", "c", points=True, errors={"up": (0.1, 0.3)})
+    assert "up: +21, down: \N{MINUS SIGN}22, none: 0" in shown[0].alt
+
+
+def test_bars_below_zero_leave_room_for_their_values(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(charts, "show", lambda fig, *_: drawn.append(fig))
+    errors = {"cnn, pixels": (-0.33, -0.11), "linear, PCA": (0.28, 0.52)}
+    figures.bars({"linear, PCA": 0.4, "cnn, pixels": -0.22}, "y", "c", errors=errors, points=True, horizontal=True)
+    (axes,) = drawn[0].axes
+    drawn[0].canvas.draw()
+    inside = axes.get_window_extent()
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert inside.x0 + 3 < box.x0, text.get_text()
+        assert box.x1 < inside.x1, text.get_text()
+    plt.close(drawn[0])
+
+
+def test_a_frame_is_thick_and_told_in_words(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(gallery, "show", lambda fig, caption, alt, **_: drawn.append((fig, alt)))
+    x = torch.rand(3, 1, 4, 4)
+    figures.pictures([x, x[:2]], row_labels=["truth", "found"], framed=[None, torch.tensor([True, False])], caption="c")
+    fig, alt = drawn[0]
+    widths = [axes.spines["left"].get_linewidth() for axes in fig.axes if axes.images]
+    assert [width > 2 for width in widths] == [False, False, False, True, False]
+    assert "Framed: found 1 of 2." in alt
+    plt.close(fig)
 
 
 def test_drawing_leaves_the_settings_alone(shown):

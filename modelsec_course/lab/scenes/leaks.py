@@ -37,12 +37,12 @@ def watch_it_leak(
         with plt.rc_context(STYLE):
             fig = plt.figure(figsize=(9.0, 3.2))
             left, right = fig.subfigures(1, 2, width_ratios=(1.7, 1))
-            columns = max(batch, 4)
-            for axes, picture in zip(left.subplots(2, columns).flat, _shown(x, found[level], columns), strict=True):
+            grid = left.subplots(*((1, 2) if batch == 1 else (2, batch)), squeeze=False)
+            for axes, picture in zip(grid.flat, torch.cat([x, found[level]]), strict=True):
                 axes.set(xticks=[], yticks=[], frame_on=False)
-                if picture is not None:
-                    axes.imshow(picture[0], vmin=0, vmax=1)
-            left.suptitle("above: the batch; below: what is found", fontsize=10)
+                axes.imshow(picture[0].numpy(), vmin=0, vmax=1)
+            where = "left: the patient; right" if batch == 1 else "above: the batch; below"
+            left.suptitle(f"{where}: what is found", fontsize=10)
             curve = right.subplots()
             curve.plot(levels, errors.clamp_min(FLOOR), color=BLUE, markevery=1)
             curve.scatter([levels[level]], [errors[level].clamp_min(FLOOR)], color=BLACK, marker="D", s=50, zorder=3)
@@ -54,7 +54,3 @@ def watch_it_leak(
         )
 
     return draw
-
-
-def _shown(x: Tensor, found: Tensor, columns: int) -> list[Tensor | None]:
-    return [part[i] if i < len(part) else None for part in (x, found) for i in range(columns)]
