@@ -21,11 +21,12 @@ from modelsec_course.lab.sandbox import SHIELD
 
 
 class Guarded:
-    """`f`, watched. `last` is what it returned most recently."""
+    """`f`, watched. `last` is what it returned most recently, `left` what was put back silently."""
 
     def __init__(self, f: Callable, exercise: Exercise):
         functools.update_wrapper(self, f, updated=())
         self.f, self.exercise, self.last = f, exercise, None
+        self.left: list[str] = []
 
     def __call__(self, *args, **kwargs):
         self.last = None
@@ -40,6 +41,7 @@ class Guarded:
             result = enter(self.f, args, kwargs)
         finally:
             with SHIELD:
+                self.left = [trace for keeper in kept if isinstance(keeper, _Module) for trace in keeper.traces()]
                 complaints = [complaint for keeper in kept for complaint in keeper.restore()]
         if complaints:
             raise AssertionError(complaints[0])
@@ -147,6 +149,15 @@ class _Module:
         self.modes = [(module, module.training) for module in model.modules()]
         self.switches = [(p, p.requires_grad, p.grad) for p in model.parameters()]
         self.values = {k: (v, v.detach().clone()) for k, v in _state(model)}
+
+    def traces(self) -> Iterator[str]:
+        """What was left on the model besides values, in words."""
+        if any(module.training != mode for module, mode in self.modes):
+            yield "its training or evaluation mode was changed"
+        if any(p.requires_grad != before for p, before, _ in self.switches):
+            yield "a parameter's requires_grad was switched"
+        if any(p.grad is not grad for p, _, grad in self.switches):
+            yield "a gradient was left in a parameter's .grad"
 
     def restore(self) -> Iterator[str]:
         trained = {id(module) for module, mode in self.modes if module.training and not mode}

@@ -62,7 +62,8 @@ def _one(exercise: Exercise, prop: Callable, f: Guarded, title: str, seconds: fl
             limited(lambda: prop(f), max(seconds, 0.5))
     except OutOfTime as stop:
         where = _where(stop.__traceback__, f.f) or _where(getattr(stop.__context__, "__traceback__", None), f.f)
-        return Row(title, "timeout", f"not done after {exercise.timeout:g} s{where}: is there a loop that never ends?")
+        ask = "is there a loop that never ends? Or one that does the same work again and again?"
+        return Row(title, "timeout", f"not done after {exercise.timeout:g} s{where}: {ask}")
     except AssertionError as error:
         where = _where(error.__traceback__, f.f)
         return Row(title, "fail", (_words(error) or "the assertion did not hold") + where)

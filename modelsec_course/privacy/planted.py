@@ -22,6 +22,7 @@ BUGS = {
     "noise reused": "noise is drawn once and added again at every step",
     "seed repeated": "every run starts from the same seed, whatever generator it is given",
     "file order": "no dice: step t takes the rows t, t + 1/q, … of the file, but ε is computed for Poisson sampling",
+    "shuffled": "the rows are shuffled for each pass and dealt into batches, but ε is computed for Poisson sampling",
 }
 
 
@@ -64,10 +65,17 @@ def train_with_bug(
 
 
 def _batches(bug: str, n: int, rate: float, draw: torch.Generator) -> Callable[[int], Tensor]:
-    """step -> the rows that take part."""
-    if bug != "file order":
+    """step -> the rows that take part; steps are asked for in their order."""
+    if bug not in ("file order", "shuffled"):
         return lambda step: poisson_sample(n, rate, draw)
-    return lambda step: torch.arange(n, device=draw.device)[step % round(1 / rate) :: round(1 / rate)]
+    every, order = round(1 / rate), torch.arange(n, device=draw.device)
+
+    def dealt(step: int) -> Tensor:
+        if bug == "shuffled" and step % every == 0:
+            order.copy_(torch.randperm(n, generator=draw, device=draw.device))
+        return order[step % every :: every]
+
+    return dealt
 
 
 def _summed(bug: str, model: nn.Module, x: Tensor, y: Tensor, clip: float, expected: float) -> dict[str, Tensor]:

@@ -146,3 +146,20 @@ def test_it_looks_like_the_learners_function():
         """Mine."""
 
     assert guarded(fgsm).__name__ == "fgsm"
+
+
+@pytest.mark.parametrize(
+    ("meddle", "left"),
+    [
+        (lambda net: net.eval(), ["its training or evaluation mode was changed"]),
+        (lambda net: net.requires_grad_(False), ["a parameter's requires_grad was switched"]),
+        (lambda net: net.weight.sum().backward(), ["a gradient was left in a parameter's .grad"]),
+        (lambda net: None, []),
+    ],
+)
+def test_what_is_put_back_silently_can_be_asked_for(meddle, left):
+    net = nn.Linear(2, 1)
+    watched = guarded(lambda model: (meddle(model), 1)[1])
+    watched(net)
+    assert watched.left == left
+    assert (net.training, net.weight.requires_grad, net.weight.grad) == (True, True, None)

@@ -12,7 +12,8 @@ from modelsec_course.lab.scenes import private
 def draw():
     x = torch.rand(200, 4, generator=runtime.generator(0))
     y = (x[:, 0] > x[:, 1]).long()
-    return private.plan_a_run(lambda: models.linear(4, 2), x[:150], y[:150], x[150:], y[150:], delta=1e-4, lr=2.0)
+    data = x[:150], y[:150], x[150:], y[150:]
+    return private.plan_a_run(lambda: models.linear(4, 2), *data, delta=1e-4, lr=4.0, budget=2.0)
 
 
 @pytest.mark.parametrize("plan", [(0.2, 2.0, 20), (0.5, 3.5, 57), (1.0, 0.5, 200)])
@@ -29,9 +30,31 @@ def test_the_words_say_what_is_spent_and_reached(draw, plan):
     plt.close(figure)
 
 
+def test_the_budget_is_drawn_and_told(draw):
+    for plan, word in (((0.2, 12.0, 20), "within"), ((0.5, 0.5, 100), "over")):
+        figure, words = draw(*plan)
+        assert f"{word} the budget of 2." in words
+        assert list(figure.axes[0].lines[1].get_ydata()) == [2.0, 2.0]
+        plt.close(figure)
+
+
+def test_the_learning_rate_grows_with_the_batch(draw, monkeypatch):
+    taken, run = [], privacy.dp_sgd
+
+    def watched(*args, lr, **options):
+        taken.append(lr)
+        return run(*args, lr=lr, **options)
+
+    monkeypatch.setattr(private.privacy, "dp_sgd", watched)
+    for rate in (0.25, 0.5):
+        draw(rate, 3.0, 20)
+    assert set(taken) == {1.0, 2.0}
+    plt.close("all")
+
+
 def test_more_noise_spends_less_and_reaches_less(draw):
     little, much = draw(0.2, 1.0, 60)[0], draw(0.2, 12.0, 60)[0]
-    last = [[figure.axes[i].lines[-1].get_ydata()[-1] for figure in (little, much)] for i in range(2)]
+    last = [[figure.axes[i].lines[-i].get_ydata()[-1] for figure in (little, much)] for i in range(2)]
     assert last[0][0] > last[0][1]
     assert last[1][0] > last[1][1] + 0.05
     plt.close("all")

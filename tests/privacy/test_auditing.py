@@ -173,6 +173,20 @@ def test_a_planted_bug_survives_an_empty_batch(bug):
     assert not torch.equal(net.weight, before)
 
 
+@pytest.mark.parametrize(("bug", "same"), [("file order", True), ("shuffled", False)])
+def test_without_dice_every_row_takes_part_once_in_a_pass(bug, same):
+    x, y, sums = torch.eye(12), torch.zeros(12, dtype=torch.int64), []
+    net = nn.Linear(12, 2, bias=False)
+    privacy.train_with_bug(
+        bug, net, x, y, noise_multiplier=1e-6, sampling_rate=0.25, steps=8, lr=1e-6, generator=runtime.generator(0),
+        on_step=lambda _, total: sums.append(total["weight"].abs().sum(0) > 1e-3),
+    )  # fmt: skip
+    steps = torch.stack(sums).view(2, 4, 12)  # two passes of four steps
+    assert torch.equal(steps.sum(1), torch.ones(2, 12, dtype=torch.int64))
+    assert steps.sum(2).eq(3).all()
+    assert torch.equal(steps[0], steps[1]) == same
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -249,6 +263,7 @@ def test_no_false_alarm_in_fifty_runs_of_dp_sgd():
         ("batch clipped", True, True),
         ("noise reused", False, True),
         ("file order", False, True),
+        ("shuffled", False, False),
         ("seed repeated", False, False),
     ],
 )
@@ -263,7 +278,9 @@ def test_small_canaries_miss_the_clipped_batch(claimed):
     assert max(audited("batch clipped", 0, scale=1.0).values()) < claimed[250]
 
 
-@pytest.mark.parametrize(("bug", "caught"), [("library", False), ("noise reused", False), ("seed repeated", True)])
+@pytest.mark.parametrize(
+    ("bug", "caught"), [("library", False), ("noise reused", False), ("shuffled", False), ("seed repeated", True)]
+)
 def test_a_repeated_seed_shows_over_repeated_runs_only(bug, caught, claimed):
     digits = data.load("digits")
     bound = privacy.audit_repeated(

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import torch
 from scipy.optimize import brentq
-from scipy.stats import beta, binom
+from scipy.stats import beta, binom, norm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,7 +21,7 @@ LAB = Lab(
     number="14",
     title="Private training, audited",
     question="Does the promise hold in practice?",
-    minutes=80,
+    minutes=95,
     difficulty=4,
     prerequisites=("Lab 13, for ε, δ and composition", "Lab 10, for LiRA; lab 11, for inversion"),
     outcomes=(
@@ -86,16 +86,29 @@ def _each_alone(per_sample):
 
 
 def _each_leaves_no_trace(per_sample):
-    """The model is as it was: its weights, and no .grad"""
+    """The model is as it was: its weights, its mode, and no .grad"""
     model, x, y = _nets(3)[0]
+    model.train()
     before = copy.deepcopy(model.state_dict())
     per_sample(model, x, y)
     expect(all(torch.equal(before[name], value) for name, value in model.state_dict().items()), "the weights changed")
-    expect(all(p.grad is None for p in model.parameters()), "a parameter's .grad was left behind")
+    left = getattr(per_sample, "left", [])
+    expect(not left, f"the model is not as it was: {'; '.join(left)}")
 
 
 def per_sample_gradients(model, x, y):
     return privacy.per_sample_gradients(model, x, y)
+
+
+def _backward(model, x, y):
+    """A mutant: right, but the batch's gradient stays in .grad."""
+    F.cross_entropy(model(x), y).backward()
+    return _loop(model, x, y)
+
+
+def _evaluating(model, x, y):
+    """A mutant: right, but the model stays in evaluation mode."""
+    return _loop(model.eval(), x, y)
 
 
 def _changed(change):
@@ -110,7 +123,8 @@ exercise(
     properties=[_each_loop, _each_closed_form, _each_alone, _each_leaves_no_trace],
     hints=[
         "Write the loss of **one** record as a function of its weights. "
-        "`functional_call(model, weights, (row[None],))` runs the model with these.",
+        "`functional_call(model, weights, (row[None],))` runs the model with these; `[None]` gives the row, and its "
+        "label, a batch axis of 1.",
         "`grad(loss_of_one)` is a function that returns the gradient by `weights`, a dict like `weights`.",
         "`vmap(grad(loss_of_one), in_dims=(None, 0, 0))(weights, x, y)`: the same weights for all, one row and "
         "one label for each.",
@@ -122,6 +136,8 @@ exercise(
         "the batch's sum": _changed(lambda part: part.sum(0)),
         "up instead of down": _changed(lambda part: -part),
         "forgets the biases": lambda model, x, y: _loop(model, x, y, names=lambda name: "bias" not in name),
+        "leaves a gradient behind": _backward,
+        "leaves the model in evaluation mode": _evaluating,
         "everybody has the first label": lambda model, x, y: _loop(model, x, y[:1].expand(len(y))),
     },
 )
@@ -347,6 +363,97 @@ exercise(
     },
 )  # fmt: skip
 
+# ------------------------------------------------------------------------------------------------------ 14.most_hits
+
+
+def _hits_none(most):
+    """At ε = 0 and δ = 0 an attacker finds as many members as it accuses others"""
+    for alarm in (0.0, 0.01, 0.5, 1.0):
+        expect_close(most(alarm, 0.0, 0.0), alarm, 1e-9, f"alarm {alarm}, eps 0, delta 0")
+
+
+def _hits_member(most):
+    """Few alarms: e^ε times as many hits, and δ"""
+    for alarm, eps, delta in ((0.01, 1.0, 0.0), (0.01, 2.0, 1e-3), (0.0, 3.0, 0.02)):
+        want = math.exp(eps) * alarm + delta
+        expect_close(most(alarm, eps, delta), want, 1e-9, f"alarm {alarm}, eps {eps}, delta {delta}")
+
+
+def _hits_none_of_them(most):
+    """Many alarms: the second inequality binds, 1 − e^−ε (1 − δ − alarm)"""
+    for alarm, eps, delta in ((0.5, 1.0, 0.0), (0.3, 2.0, 1e-3), (0.01, 8.0, 1e-4)):
+        want = 1 - math.exp(-eps) * (1 - delta - alarm)
+        expect_close(most(alarm, eps, delta), want, 1e-9, f"alarm {alarm}, eps {eps}, delta {delta}")
+
+
+def _hits_are_chances(most):
+    """Is a chance: never above 1"""
+    for alarm, eps, delta in ((1.0, 1.0, 0.0), (0.95, 0.5, 0.2), (0.9, 3.0, 0.3)):
+        got = float(most(alarm, eps, delta))
+        expect_close(got, 1.0, 1e-9, f"alarm {alarm}, eps {eps}, delta {delta}")
+
+
+def _hits_gaussian(most):
+    """No attacker on a Gaussian answer does better, and the best one does as well at some alarm"""
+    sigma, eps = 1.3, 1.5
+    delta = privacy.gaussian_delta(eps, sigma)
+    room = []
+    for alarm in np.linspace(0.005, 0.995, 199).tolist():
+        hit = norm.cdf(norm.ppf(alarm) + 1 / sigma)  # the best attacker, by a threshold
+        room.append(most(alarm, eps, delta) - hit)
+        expect(room[-1] > -1e-9, f"noise {sigma}: an attacker has {hit:.4f} hits at alarm {alarm:.3f}, and you allow "
+               f"{hit + room[-1]:.4f} at eps {eps}, delta {delta:.4f}")  # fmt: skip
+    expect(min(room) < 1e-3, f"the bound is never reached: it is {min(room):.4f} above what is possible")
+
+
+def most_hits(alarm, eps, delta):
+    return min(1.0, math.exp(eps) * alarm + delta, 1 - math.exp(-eps) * (1 - delta - alarm))
+
+
+def _hits_by_bisection(
+    alarm, eps, delta, *, first=True, second=True, cap=1.0, spend=lambda delta: delta, odds=math.exp
+):
+    """Whether both inequalities hold, asked of ever closer chances."""
+
+    def allowed(hit):
+        return (not first or hit <= odds(eps) * alarm + spend(delta) + 1e-15) and (
+            not second or 1 - alarm <= odds(eps) * (1 - hit) + spend(delta) + 1e-15
+        )
+
+    low, high = 0.0, cap
+    if allowed(high):
+        return high
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if allowed(middle) else (low, middle)
+    return high
+
+
+exercise(
+    "14.most_hits",
+    title="What a promise says",
+    reference=most_hits,
+    properties=[_hits_none, _hits_member, _hits_none_of_them, _hits_are_chances, _hits_gaussian],
+    hints=[
+        "Both inequalities bound the hits from above. Solve each for hit; both must hold, so the smaller counts.",
+        "The second one: e^ε (1 − hit) ≥ 1 − alarm − δ, so hit ≤ 1 − e^−ε (1 − δ − alarm).",
+        "`min(1.0, math.exp(eps) * alarm + delta, 1 - math.exp(-eps) * (1 - delta - alarm))`",
+    ],
+    second=_hits_by_bisection,
+    mutants={
+        "the first inequality only": functools.partial(_hits_by_bisection, second=False),
+        "the second inequality only": functools.partial(_hits_by_bisection, first=False),
+        "forgets delta": functools.partial(_hits_by_bisection, spend=lambda delta: 0.0),
+        "above 1": lambda alarm, eps, delta: min(
+            math.exp(eps) * alarm + delta, 1 - math.exp(-eps) * (1 - delta - alarm)
+        ),
+        "ε for e^ε": functools.partial(_hits_by_bisection, odds=lambda eps: 1 + eps),
+        "the larger of the two": lambda alarm, eps, delta: min(
+            1.0, max(math.exp(eps) * alarm + delta, 1 - math.exp(-eps) * (1 - delta - alarm))
+        ),
+    },
+)
+
 # --------------------------------------------------------------------------------------------- 14.audit_lower_bound
 
 
@@ -355,7 +462,8 @@ def _audit_perfect(audit):
     for n, alpha, eps in ((500, 0.01, 4.5419), (500, 0.05, 4.9056), (50, 0.05, None)):
         miss = 1 - (alpha / 2) ** (1 / n)
         want = eps or math.log((1 - miss) / miss)
-        expect_close(audit(n, n, 0, n, 0.0, alpha), want, 1e-3, f"{n} of {n} found, 0 of {n} accused, alpha {alpha}")
+        what = f"{n} of {n} found, 0 of {n} accused, alpha {alpha}, of which each end may err with half"
+        expect_close(audit(n, n, 0, n, 0.0, alpha), want, 1e-3, what)
 
 
 def _audit_delta(audit):
@@ -367,14 +475,14 @@ def _audit_delta(audit):
 
 
 def _audit_both_sides(audit):
-    """An attacker who is only sure of *without* proves as much"""
+    """An attacker who is only sure of “without” proves as much"""
     want = audit(30, 100, 0, 100, 0.0, 0.05)
     what = "all 100 found and 70 of 100 accused, as against 30 found and none accused"
     expect_close(audit(100, 100, 70, 100, 0.0, 0.05), want, 1e-6, what)
 
 
 def _audit_nothing(audit):
-    """Guessing proves nothing: 0, never less, however large δ"""
+    """Guessing proves nothing, nor does an attacker who is mostly wrong: 0, never less, however large δ"""
     for counts in ((50, 100, 50, 100), (10, 100, 90, 100), (0, 20, 0, 20)):
         expect_close(audit(*counts, 0.0, 0.05), 0.0, 1e-9, f"found {counts[0]} of {counts[1]}, accused {counts[2]}")
     expect_close(audit(10, 100, 0, 100, 0.5, 0.05), 0.0, 1e-9, "with delta 0.5, 10 of 100 found")

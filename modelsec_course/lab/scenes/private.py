@@ -26,9 +26,11 @@ def plan_a_run(
     *,
     delta: float,
     lr: float,
+    budget: float,
 ) -> Callable[..., tuple[Figure, str]]:
     """A scene: ε and test accuracy, step by step, of private training with a sampling rate, a noise and so many steps.
 
+    lr: the learning rate at sampling rate 1; it is taken in proportion.  budget: the ε to stay below, drawn as a line.
     The runs are trained when they are drawn, three of them, each from a seed of its own.
     """
 
@@ -44,7 +46,7 @@ def plan_a_run(
                     accuracy.append((net(x_test).argmax(1) == y_test).float().mean().item())
 
             history = privacy.dp_sgd(
-                net, x, y, noise_multiplier=sigma, sampling_rate=q, steps=steps, lr=lr, delta=delta, progress=False,
+                net, x, y, noise_multiplier=sigma, sampling_rate=q, steps=steps, lr=lr * q, delta=delta, progress=False,
                 generator=runtime.generator(100 + seed), on_step=note,
             )  # fmt: skip
             note(steps, None)
@@ -58,6 +60,8 @@ def plan_a_run(
         with plt.rc_context(STYLE):
             fig, axes = plt.subplots(1, 2, figsize=(9.0, 3.2))
             axes[0].plot(range(1, steps + 1), spent, color=VERMILION, marker="")
+            axes[0].axhline(budget, color=GREY, linestyle=":", linewidth=1.5)
+            axes[0].annotate("budget", (203, budget), (0, 3), textcoords="offset points", ha="right", fontsize=9.5)
             axes[0].scatter([steps], [spent[-1]], color=BLACK, marker="D", zorder=3)
             axes[0].set(
                 xlabel="steps", ylabel=f"ε spent, at δ = {delta:g}", xlim=(0, 205), ylim=(0, max(10, 1.1 * spent[-1]))
@@ -65,13 +69,16 @@ def plan_a_run(
             for values in reached:
                 axes[1].plot(at, values, color=GREY, linewidth=1, marker="", linestyle="-")
             axes[1].plot(at, mean, color=BLUE, marker="o", linestyle="-")
-            axes[1].set(xlabel="steps", ylabel="test accuracy", xlim=(0, 205), ylim=(0, 1.02))
+            axes[1].set(
+                xlabel="steps", ylabel="test accuracy", xlim=(0, 205), ylim=(min(0.7, *map(min, reached)) - 0.02, 1)
+            )
             axes[1].yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+        kept = "within" if spent[-1] <= budget else "over"
         words = (
             f"Sampling rate {sampling_rate:.2f}, noise σ = {noise:.2f}, {steps} steps: **ε = {spent[-1]:.2f}** at "
-            f"δ = {delta:g}. Expect an accuracy of **{100 * mean[-1]:.1f} %** ({SEEDS} runs: {100 * min(last):.1f} to "
-            f"{100 * max(last):.1f} %). A step takes {expected:.0f} records on average; the noise on "
-            f"their mean gradient is {noise / expected:.4f} in each direction."
+            f"δ = {delta:g}, {kept} the budget of {budget:g}. Expect an accuracy of **{100 * mean[-1]:.1f} %** "
+            f"({SEEDS} runs: {100 * min(last):.1f} to {100 * max(last):.1f} %). A step takes {expected:.0f} records on "
+            f"average; the noise on their mean gradient is {noise / expected:.4f} in each direction."
         )
         return fig, words
 
