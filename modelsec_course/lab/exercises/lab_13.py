@@ -45,8 +45,8 @@ def _laplace_spread(mechanism):
     for eps, sensitivity in ((1.0, 1.0), (0.1, 1.0), (2.0, 1.0), (1.0, 5.0)):
         noise, scale = _noise(mechanism, eps, sensitivity), sensitivity / eps
         case = f"at eps = {eps:g} and sensitivity = {sensitivity:g}"
-        expect_close(noise.mean() / scale, 0.0, 0.05, f"the noise's mean, in units of b, {case}")
         expect_close(noise.var() / scale**2, 2.0, 0.15, f"the noise's variance, in units of b², {case}")
+        expect_close(noise.mean() / scale, 0.0, 0.05, f"the noise's mean, in units of b, {case}")
 
 
 def _laplace_law(mechanism):
@@ -392,11 +392,17 @@ def _improved(alpha, delta):
     return math.log1p(-1 / alpha) - math.log(delta * alpha) / (alpha - 1)
 
 
+def _classic(alpha, delta):
+    return -math.log(delta) / (alpha - 1)
+
+
 def _rdp_published(epsilon):
     """Agrees with an independent accountant on four training runs, to 1 %, and is never below the tightest bound"""
     for q, sigma, steps, delta, want, tight in RUNS:
         case = f"ε at q = {q:.4g}, σ = {sigma:g}, {steps:,} steps, δ = {delta:g}"
         got = epsilon(q, sigma, steps, delta)
+        classic = _ledger(q, sigma, steps, delta, convert=_classic)
+        expect(abs(got - classic) > 1e-3, f"{case} is {got:.5g}: that is the older conversion, + ln(1/δ) / (α − 1)")
         expect_close(got, want, 0.01 * want, case)
         expect(got > tight - 1e-3, f"{case} is {got:.5g}, below {tight}, the tightest bound that is known")
 
@@ -456,7 +462,7 @@ exercise(
     ],
     second=_rdp_library,
     mutants={
-        "the classic conversion": functools.partial(_ledger, convert=lambda a, d: -math.log(d) / (a - 1)),
+        "the classic conversion": functools.partial(_ledger, convert=_classic),
         "may be negative": functools.partial(_ledger, floor=-math.inf),
         "forgets the sampling": functools.partial(_ledger, rdp=lambda q, s, a: a / (2 * s**2)),
         "q² times the full cost": functools.partial(_ledger, rdp=lambda q, s, a: q**2 * a / (2 * s**2)),
@@ -510,7 +516,7 @@ QUIZ = (
         (
             "nothing: it holds for attacks known at the time",
             "less and less, as computers get faster",
-            "all of it: it bounds what anybody can conclude from this answer, by any computation",
+            "all of it: it bounds what anybody can conclude about one record from this answer, by any computation",
         ),
         2,
         (
