@@ -399,7 +399,7 @@ def test_class_inversion_works_where_its_inputs_are(problem, monkeypatch):
         priors = [inversion.pixels(half), inversion.pca(x, components=3), inversion.generated(decoder)]
         found = [inversion.invert_classes(net, y, prior, steps=2, progress=False) for prior in priors]
         samples = [prior.sample(2, runtime.generator(0)) for prior in priors]
-        alike = inversion.look_alike(net, x, y)
+        alike, mixed = inversion.look_alike(net, x, y), inversion.blend(net, x, y, count=2)
         hits = inversion.recognised(net, x, y)
         assert inversion.gain(hits, ~hits).value == 1
-    assert {t.device for t in (*samples, alike, hits, *(part for each in found for part in each))} == {x.device}
+    assert {t.device for t in (*samples, alike, mixed, hits, *(part for each in found for part in each))} == {x.device}

@@ -170,6 +170,39 @@ def test_the_look_alike_is_the_public_picture_with_the_highest_probability(model
     assert found.tolist() == [int(p[:, 2].argmax()), int(p[:, 0].argmax())]
 
 
+def test_a_blend_is_the_mean_of_the_pictures_with_the_highest_probabilities(model):
+    x, classes = torch.rand(50, 1, 4, 4, generator=runtime.generator(9)), torch.tensor([2, 0])
+    p = model(x).softmax(1)
+    for count in (1, 5):
+        found = inversion.blend(model, x, classes, count=count, batch_size=7)
+        want = torch.stack([x[p[:, k].argsort(descending=True)[:count]].mean(0) for k in (2, 0)])
+        torch.testing.assert_close(found, want)
+    assert torch.equal(inversion.blend(model, x, classes, count=1), x[inversion.look_alike(model, x, classes)])
+
+
+def test_a_temperature_is_a_model_whose_logits_are_divided(model):
+    prior, _ = plane(weight=0.05)
+    y, draws = torch.arange(3), {"steps": 40, **QUIET}
+    warm = inversion.invert_classes(model, y, prior, temperature=3.0, **draws)
+    calm = inversion.invert_classes(lambda x: model(x) / 3, y, prior, **draws)
+    torch.testing.assert_close((warm.x, warm.objective), (calm.x, calm.objective))
+    assert not torch.allclose(warm.x, inversion.invert_classes(model, y, prior, **draws).x, atol=1e-3)
+    torch.testing.assert_close(warm.confidence, model(warm.x).softmax(1).diagonal())  # of the model as it is
+
+
+def test_where_log_p_is_flat_a_temperature_brings_the_slope_back(model):
+    sure = lambda x: 300 * model(x)  # noqa: E731
+    draws = {"steps": 60, "restarts": 1, "generator": None, **QUIET}
+    towards = (3 * model[1].weight - model[1].weight.sum(0)).detach()
+
+    def along(temperature):
+        prior = inversion.pixels(torch.full((1, 4, 4), 0.5), lr=0.02)
+        x = inversion.invert_classes(sure, torch.arange(3), prior, temperature=temperature, **draws).x
+        return ((x.flatten(1) - 0.5) * towards).sum(1)
+
+    assert (along(300.0) > along(1.0) + 0.1).all()
+
+
 def test_a_gain_is_a_paired_difference_over_people_and_models_of_one_person_count_once():
     hits = torch.tensor([[1, 1, 1, 0], [1, 0, 1, 0]]).bool()
     control = torch.tensor([[0, 1, 0, 0], [0, 0, 0, 1]]).bool()
@@ -230,6 +263,16 @@ BAD = {
         lambda m: inversion.look_alike(m, torch.rand(4, 1, 4, 4), torch.tensor([7])),
         ValueError,
         "classes",
+    ),
+    "a blend of more than there are": (
+        lambda m: inversion.blend(m, torch.rand(4, 1, 4, 4), torch.tensor([1]), count=5),
+        ValueError,
+        "cannot be chosen from 4",
+    ),
+    "no temperature": (
+        lambda m: inversion.invert_classes(m, torch.arange(3), plane()[0], temperature=0.0),
+        ValueError,
+        "temperature must be above 0",
     ),
     "a generator of another kind": (lambda m: inversion.generated(m), ValueError, "linear layer"),
     "half a picture": (lambda m: inversion.decoder(size=0), ValueError, "size"),
