@@ -508,11 +508,11 @@ claim("The recogniser is right about more than half at ε = 3; at ε = 1 less th
 # fmt: on
 
 # %% [markdown]
-# At ε = 8 for a photograph the attacker still sees some of these people, at ε = 3 fewer, and needs no climbing for it. No
-# promise is broken. The promise was about **one** photograph; a person has twelve, and 12 · 8 = 96 promises nothing; nor does
-# 36. A class that is one person *is* that person: a recogniser that names her must know what sets her apart, and the album
-# shows what that is. Private training hides whether a record was used, and not what a class looks like. Only at ε = 1 is hardly
-# anybody seen, and there the recogniser hardly works. Ask of every ε: **of what unit?**
+# At ε = 8 for a photograph the attacker still sees some of these people, at ε = 3 fewer, and needs no climbing for it. No promise
+# is broken. The promise was about **one** photograph; a person has twelve, and neither 12 · 8 = 96 nor 12 · 3 promises anything.
+# A class that is one person *is* that person: a recogniser that names her must know what sets her apart, and the album shows
+# what that is. Private training hides whether a record was used, and not what a class looks like. Only at ε = 1 is hardly anybody
+# seen, and there the recogniser hardly works. Ask of every ε: **of what unit?**
 #
 # ## 4 · Is the promise kept?
 #
