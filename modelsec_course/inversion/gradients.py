@@ -97,8 +97,9 @@ def label_counts(bias_gradient: Tensor, batch: int, probabilities: Tensor | None
 
     ∂L/∂b = mean p − counts / batch, so counts = batch · (mean p − ∂L/∂b), rounded. It is exact when every entry of
     `probabilities` is within 1 / (2 · batch) of the batch's mean p. bias_gradient: (classes,) of the last layer.
-    probabilities: (classes,) what the model says on average (default: all alike, as an untrained one does; for a
-    trained one, the mean over public data). Whatever they are, a class whose entry is negative is surely there.
+    probabilities: (classes,) what the model says on average (default: all alike, as an untrained one does). A
+    trained one's mean follows the batch's own labels, so a mean over public data helps little. Whatever they are, a
+    class whose entry is negative is surely there.
     Source: Wainakh et al., 2022, "User-Level Label Leakage from Gradients in Federated Learning".
     """
     validation.tensor("bias_gradient", bias_gradient)
