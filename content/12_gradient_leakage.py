@@ -414,7 +414,7 @@ claim("Untrained tanh: exact with either, below 10⁻⁹", max(by_scale["tanh, u
 # become unreadable?
 
 # %%
-LEVELS = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+LEVELS = [0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
 
 
 def with_noise(gradient, lengths, seed):
@@ -438,7 +438,7 @@ def attacked(size):
 
 # %%
 explore(
-    scenes.watch_it_leak(attacked, LEVELS), batch=(1, 8, 1, 1), noise=(0.0, 3.0, 0.5, 1.0),
+    scenes.watch_it_leak(attacked, LEVELS), batch=(1, 8, 1, 1), noise=LEVELS,
     labels={"batch": "patients in the batch", "noise": "noise ÷ gradient"},
     caption="Patients, what is found of them, and the error at each length of noise.",
 )  # fmt: skip

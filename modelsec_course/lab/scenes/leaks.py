@@ -22,7 +22,7 @@ def watch_it_leak(
     """A scene: the pictures of a batch, what is found of each, and the error at each level of noise.
 
     attack(batch) -> x (batch, 1, h, w), and what is found at each of `levels`, (levels, batch, 1, h, w). It is run once
-    for each size of batch.
+    for each size of batch.  levels: rising, 0 and others, drawn on an axis that is logarithmic from the first of them.
     """
 
     @functools.cache
@@ -46,11 +46,14 @@ def watch_it_leak(
             curve = right.subplots()
             curve.plot(levels, errors.clamp_min(FLOOR), color=BLUE, markevery=1)
             curve.scatter([levels[level]], [errors[level].clamp_min(FLOOR)], color=BLACK, marker="D", s=50, zorder=3)
+            curve.set_xscale("symlog", linthresh=min(filter(None, levels)), linscale=0.3)
+            curve.set_xticks(levels, [f"{level:g}" for level in levels])
+            curve.set_xticks([], minor=True)
             curve.set(yscale="log", ylim=(FLOOR / 3, 1), xlabel="noise ÷ gradient", ylabel="mean squared error")
         error = errors[level].clamp_min(FLOOR)
+        length = f"noise {levels[level]:g} times as long as the gradient" if levels[level] else "no noise"
         return fig, (
-            f"Batch of {batch}, noise {levels[level]:g} times as long as the gradient: mean squared error {error:.1e}, "
-            f"PSNR **{-10 * error.log10():.0f} dB**."
+            f"Batch of {batch}, {length}: mean squared error {error:.1e}, PSNR **{-10 * error.log10():.0f} dB**."
         )
 
     return draw
