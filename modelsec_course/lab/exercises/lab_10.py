@@ -604,19 +604,19 @@ QUIZ = (
         (
             "One query for a record, like the threshold.",
             "They have the victim's architecture and size.",
-            "A clean digit is answered with confidence by every model. What counts is the change that the record made.",
+            "Of some people all models are sure, with them or without. What counts is the change that the record made.",
         ),
     ),
     Question(
         "The service hides its scores and answers with a label only. Is membership safe?",
         (
-            "no: labels of many noisy copies say how far the boundary is, and shadows say what to expect",
+            "no: shadows say which label to expect, and noisy copies how far the boundary is",
             "yes: a label is the same for members and others",
             "yes, if the model's test accuracy is high",
         ),
         0,
         (
-            "It costs the attacker more queries, and some of what it finds. The model has still memorised.",
+            "It costs the attacker part of the finds, and queries win some back. The model has still memorised.",
             "It is wrong more often for others, and near the boundary more easily moved.",
             "Accuracy is an average. Who leaks is the odd record, of which the average says nothing.",
         ),
@@ -645,7 +645,7 @@ QUIZ = (
         1,
         (
             "What other columns tell anybody is no leak of the model's, and here they tell as much.",
-            "Only what lies above both is memory of these records: much for the network, nothing for ridge.",
+            "Only what lies above both is memory of these records: much for the network, hardly any for ridge.",
             "The attack asks for predictions and learns no weight.",
         ),
     ),
