@@ -382,7 +382,7 @@ claim("Among them, with 32, LiRA finds at least 1.3 times as many as RMIA", nois
 # %% [markdown]
 # LiRA needs both kinds of shadows for each person, and one model is of one kind only. For the other kind the library puts the mean
 # over all people, which misleads: with right labels, less is found than by dice. There RMIA makes more of one shadow. That
-# depends on the people: where one label in ten is wrong it leads outsiders only by little or nothing, and with 32 LiRA leads.
+# depends on the people: where one label in ten is wrong it leads outsiders only by less, if at all, and with 32 LiRA leads.
 #
 # ## 4 · Defences, attacked again
 #
@@ -640,8 +640,8 @@ claim("Ridge is within 7 points of imputation, and as right about others as abou
 # Both controls matter. Without imputation, what ridge reaches would look like a leak: it is what the other columns tell.
 # Without the others, you could not tell memory from knowledge. The network's is **memory**: of others it predicts the outcome no
 # better than a mean. The attack tells about as much of them as a coin, for it trusts the network as far as it may for members.
-# With a σ measured on people of its own it keeps closer to the prior. What counts is how long the network trains, not how many
-# weights it has: after 10 epochs the same network gives away far less. Ridge's lead over imputation is less than splits vary by.
+# With a σ measured on people of its own it keeps closer to the prior. Nor does the number of weights alone make the memory: after
+# 10 epochs the same network gives away far less. Ridge's lead over imputation is less than what splits vary by.
 #
 # ### A whole training set
 #
@@ -681,7 +681,7 @@ guarantee(
     holds="None of the defences here proves anything. What was measured holds for these attacks on this model.",
     does_not="A better attack may find more. An average, such as accuracy or AUC, says nothing about who is exposed.",
     adapts="With shadow models that have the defence too, and with more queries where answers are coarse.",
-    cost=f"Stopping after 8 epochs moved test accuracy from {accuracy[1]:.1%}, the best here at 15, to {accuracy[2]:.1%}. "
+    cost=f"Stopping after 8 epochs moved test accuracy from {accuracy[1]:.1%}, the best of three at 15, to {accuracy[2]:.1%}. "
     "Labels only: honest clients lose the scores.",
 )
 
@@ -708,13 +708,13 @@ print(f"AUC {reported.value:.2f} [{reported.low:.2f}, {reported.high:.2f}]")
 
 # %% tags=["solution-only"]
 blind = membership.auc(asked.flatten(1).amax(1), theirs)  # the brightest pixel: no model is asked
-fair = membership.auc(logit_scale(audited.logits(asked / asked.flatten(1).amax(1)[:, None, None, None]), labels)[0], theirs)
 apart = membership.train(
     architecture, digits.x_train[300:600], digits.y_train[300:600], theirs[None, :300], epochs=60, lr=3e-3,
     generator=runtime.generator(9), progress=False,
 )  # fmt: skip
 neither = membership.auc(logit_scale(apart.logits(asked), labels)[0], theirs)
-level = asked / asked.flatten(1).amax(1)[:, None, None, None]
+level = asked / asked.flatten(1).amax(1)[:, None, None, None]  # every picture equally bright
+fair = membership.auc(logit_scale(audited.logits(level), labels)[0], theirs)
 dim = membership.auc(logit_scale(apart.logits(level), labels)[0], theirs)
 claim("A model that saw neither set has an AUC above 0.6", neither.value > 0.6,
       f"{neither.value:.2f}; {dim.value:.2f} with equal brightness")  # fmt: skip
@@ -728,8 +728,8 @@ claim("With the scanner's difference taken out, the AUC is lower", fair.value < 
 # Members and non-members differ in more than membership: in the scanner. A **blind** score, such as the brightest pixel, tells
 # them apart without any model, with an AUC of 1.00 (Das, Zhang & Tramèr, 2024). With every picture made equally bright, the
 # model's own falls from 0.79 to 0.59. A model trained on **neither** set is a second control: it reaches 0.73, and 0.55 with equal
-# brightness. So most of the AUC says nothing about membership. Members and non-members
-# must be drawn from one population, by dice, as your 72 halves were.
+# brightness. So most of the AUC says nothing about membership. Members and non-members must be drawn from one population, by
+# dice, as your 72 halves were.
 #
 # </details>
 
