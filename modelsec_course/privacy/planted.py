@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import cycle
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from modelsec_course import runtime, validation
 from modelsec_course.privacy.bookkeeping import clipped_sum
-from modelsec_course.privacy.training import poisson_sample
+from modelsec_course.privacy.training import SAMPLINGS
 
 __all__ = ["BUGS", "train_with_bug"]
 
@@ -50,8 +51,8 @@ def train_with_bug(
     weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
     factor = {"noise / 4": 1 / 4, "noise / batch": 1 / (sampling_rate * len(x))}.get(bug, 1.0)
     noise: dict[str, Tensor] = {}
-    for step in range(steps):
-        rows = batches(step).to(x.device)
+    for step, rows in zip(range(steps), batches, strict=False):  # batches never end
+        rows = rows.to(x.device)
         noisy = _summed(bug, model, x[rows], y[rows], clip, sampling_rate * len(x))
         if bug != "noise reused" or not noise:
             noise = {name: torch.randn(p.shape, generator=draw, device=draw.device) for name, p in weights.items()}
@@ -64,18 +65,12 @@ def train_with_bug(
                 weight -= lr * noisy[name] / (sampling_rate * len(x))
 
 
-def _batches(bug: str, n: int, rate: float, draw: torch.Generator) -> Callable[[int], Tensor]:
-    """step -> the rows that take part; steps are asked for in their order."""
-    if bug not in ("file order", "shuffled"):
-        return lambda step: poisson_sample(n, rate, draw)
-    every, order = round(1 / rate), torch.arange(n, device=draw.device)
-
-    def dealt(step: int) -> Tensor:
-        if bug == "shuffled" and step % every == 0:
-            order.copy_(torch.randperm(n, generator=draw, device=draw.device))
-        return order[step % every :: every]
-
-    return dealt
+def _batches(bug: str, n: int, rate: float, draw: torch.Generator) -> Iterator[Tensor]:
+    """The rows that take part, step by step."""
+    if bug != "file order":
+        return SAMPLINGS["shuffled" if bug == "shuffled" else "poisson"](n, rate, draw)
+    every = round(1 / rate)
+    return (torch.arange(n, device=draw.device)[first::every] for first in cycle(range(every)))
 
 
 def _summed(bug: str, model: nn.Module, x: Tensor, y: Tensor, clip: float, expected: float) -> dict[str, Tensor]:
