@@ -1,4 +1,4 @@
-"""From content/ to the two editions, and the faults that are refused."""
+"""From the labs' sources to the two editions, and the faults that are refused."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from modelsec_course import cli
+from modelsec_course.app import cli
 from modelsec_course.build import BuildError, build
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,12 +47,14 @@ print("for the instructor")
 
 @pytest.fixture
 def root(tmp_path):
-    (tmp_path / "content").mkdir()
+    (tmp_path / "modelsec_course" / "labs").mkdir(parents=True)
     return tmp_path
 
 
-def write(root, text, name="01_lab.py"):
-    (root / "content" / name).write_text(text)
+def write(root, text, name="lab_01_lab"):
+    room = root / "modelsec_course" / "labs" / name
+    room.mkdir(exist_ok=True)
+    (room / "notebook.py").write_text(text)
 
 
 def notebook(root, folder, name="01_lab"):
@@ -179,7 +181,7 @@ FAULTS = {
     "indentation": ("# %%\ndef f():\n  ### BEGIN SOLUTION\n    y = 1\n  ### END SOLUTION\n", 3, "indentation"),
     "an id of another lab": ('# %%\n\nf = check("02.f", f)\n', 3, "should be 01.name"),
     "an id without a lab": ('# %%\nf = check("fgsm", f)\n', 2, "should be 01.name"),
-    "an id twice": ('# %%\ncheck("01.f", f)\n# %%\n\ncheck(\n    "01.f", f)\n', 6, "taken by 01_lab.py:2"),
+    "an id twice": ('# %%\ncheck("01.f", f)\n# %%\n\ncheck(\n    "01.f", f)\n', 6, "taken by lab_01_lab:2"),
     "a leaked solution": (f"# %%\n{SOLVED}# %%\nx = 3\nfirst_step = x + 1\n\nreturn first_step * 2\n", 9, "line 4"),
     "a leak in the same cell": (
         f"# %%\n{SOLVED}first_step = x + 1\nreturn first_step * 2\n",
@@ -200,7 +202,7 @@ def test_a_fault_is_refused_with_file_and_line(root, text, line, what):
     write(root, text)
     with pytest.raises(BuildError) as caught:
         build(root)
-    assert str(caught.value).startswith(f"content/01_lab.py:{line}: ")
+    assert str(caught.value).startswith(f"lab_01_lab/notebook.py:{line}: ")
     assert what in str(caught.value)
     assert not (root / "notebooks").exists(), "a refused build must write nothing"
 
@@ -208,14 +210,14 @@ def test_a_fault_is_refused_with_file_and_line(root, text, line, what):
 def test_lines_are_counted_from_the_files_first_line_header_included(root):
     write(root, LAB.replace("    ### END SOLUTION\n", ""))
     number = LAB.split("\n").index("    ### BEGIN SOLUTION") + 1
-    with pytest.raises(BuildError, match=f"^content/01_lab.py:{number}: "):
+    with pytest.raises(BuildError, match=f"^lab_01_lab/notebook.py:{number}: "):
         build(root)
 
 
 def test_an_exercise_id_may_not_appear_in_two_labs(root):
     write(root, LAB)
-    write(root, LAB, "02_other.py")
-    with pytest.raises(BuildError, match=r"content/02_other.py:\d+: exercise id '01.double' should be 02.name"):
+    write(root, LAB, "lab_02_other")
+    with pytest.raises(BuildError, match=r"lab_02_other/notebook.py:\d+: exercise id '01.double' should be 02.name"):
         build(root)
 
 
@@ -241,7 +243,7 @@ def test_one_common_line_is_no_leak(root):
     assert len(build(root)) == 2
 
 
-@pytest.mark.parametrize("name", ["lab.py", "1_lab.py", "01_Lab.py", "01-lab.py"])
+@pytest.mark.parametrize("name", ["lab_lab", "lab_1_lab", "lab_01_Lab", "lab_01-lab"])
 def test_a_lab_has_a_number_and_a_lower_case_name(root, name):
     write(root, LAB, name)
     with pytest.raises(BuildError, match="NN_name"):
@@ -250,8 +252,8 @@ def test_a_lab_has_a_number_and_a_lower_case_name(root, name):
 
 def test_a_lab_number_is_taken_once(root):
     write(root, LAB)
-    write(root, LAB.replace("01.double", "01.triple"), "01_other.py")
-    with pytest.raises(BuildError, match=r"01_other.py:1: lab number 01 is taken by 01_lab.py"):
+    write(root, LAB.replace("01.double", "01.triple"), "lab_01_other")
+    with pytest.raises(BuildError, match=r"lab_01_other/notebook.py:1: lab number 01 is taken by lab_01_lab"):
         build(root)
 
 
@@ -263,7 +265,7 @@ def test_the_command_exits_1_naming_stale_files_and_0_when_all_is_fresh(root, mo
     assert cli.main(["build"]) == 0
     assert "wrote solutions/01_lab.ipynb" in capsys.readouterr().out
     assert cli.main(["build", "--check"]) == 0
-    (root / "content" / "01_lab.py").unlink()
+    (root / "modelsec_course" / "labs" / "lab_01_lab" / "notebook.py").unlink()
     assert cli.main(["build"]) == 0
     assert "removed notebooks/01_lab.ipynb" in capsys.readouterr().out
 
@@ -271,7 +273,7 @@ def test_the_command_exits_1_naming_stale_files_and_0_when_all_is_fresh(root, mo
 def test_the_command_says_a_fault_in_one_line(root, monkeypatch):
     monkeypatch.setattr(cli, "ROOT", root)
     write(root, FAULTS["nested"][0])
-    with pytest.raises(SystemExit, match=r"^content/01_lab.py:5: [^\n]*$"):
+    with pytest.raises(SystemExit, match=r"^lab_01_lab/notebook.py:5: [^\n]*$"):
         cli.main(["build"])
 
 

@@ -1,7 +1,7 @@
-"""From content/NN_name.py to the learner's notebooks/NN_name.ipynb and the instructor's solutions/NN_name.ipynb.
+"""From a room's notebook.py to the learner's notebooks/NN_name.ipynb and the instructor's solutions/NN_name.ipynb.
 
 A solution stands between `### BEGIN SOLUTION` and `### END SOLUTION`; the learner's edition has a stub in its place.
-What would spoil an edition is refused with the content file's name and line.
+What would spoil an edition is refused with the source's name and line.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modelsec_course.build.checks import refuse_faults
 from modelsec_course.build.editions import edition
-from modelsec_course.build.source import EDITIONS, BuildError, read
+from modelsec_course.build.source import EDITIONS, BuildError, read, stem
 from modelsec_course.files import write_atomically
 
 __all__ = ["BuildError", "build"]
@@ -21,10 +21,10 @@ def build(root: Path, check: bool = False) -> list[Path]:
 
     check: only look. Raises BuildError for the first fault; nothing is written then.
     """
-    labs = {path: read(path) for path in sorted((root / "content").glob("*.py"))}
+    labs = {path: read(path) for path in sources(root)}
     refuse_faults(labs)
     wanted = {
-        root / folder / f"{path.stem}.ipynb": edition(cells, folder)
+        root / folder / f"{stem(path)}.ipynb": edition(cells, folder)
         for path, cells in labs.items()
         for folder in EDITIONS
     }
@@ -36,6 +36,11 @@ def build(root: Path, check: bool = False) -> list[Path]:
         for path in orphans:
             path.unlink()
     return stale + orphans
+
+
+def sources(root: Path) -> list[Path]:
+    """The notebook.py of every lab's room, in order."""
+    return sorted((root / "modelsec_course" / "labs").glob("lab_*/notebook.py"))
 
 
 def current(path: Path) -> str:
