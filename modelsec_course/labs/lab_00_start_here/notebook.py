@@ -15,7 +15,8 @@
 import torch
 
 from modelsec_course import data, runtime, zoo
-from modelsec_course.lab import check, claim, doctor, explore, figures, guarantee
+from modelsec_course.app.health import doctor
+from modelsec_course.lab import check, claim, explore, figures, guarantee
 from modelsec_course.lab import progress, quiz, start, threat
 from modelsec_course.labs.lab_00_start_here import scene
 

@@ -734,7 +734,7 @@ quiz("03")
 # * F. Croce, M. Hein, 2020, *Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks*.
 # * F. Tramèr, N. Carlini, W. Brendel, A. Madry, 2020, *On Adaptive Attacks to Adversarial Example Defenses*. Thirteen more.
 #
-# In the library: `evasion/apgd.py`, `evasion/adaptive.py`, `robustness/evaluation.py` and `robustness/flags.py`.
+# In the library: `evasion/auto_pgd.py`, `evasion/adaptive.py`, `robustness/evaluation.py` and `robustness/flags.py`.
 
 # %%
 progress("03")

@@ -14,7 +14,7 @@ from modelsec_course.labs.common import (
     shaped_like_x,
     still_right,
 )  # fmt: skip
-from modelsec_course.labs.lab_01_white_box_evasion.exercises.shared import _ball
+from modelsec_course.labs.lab_01_white_box_evasion.exercises.shared import stays_in_the_ball
 
 
 def _corner(attack):
@@ -46,7 +46,7 @@ def fgsm(model, x, y, eps):
     return evasion.fgsm(model, x, y, eps=eps)
 
 
-def _gradient(model, x, y, of=F.cross_entropy) -> Tensor:
+def loss_gradient(model, x, y, of=F.cross_entropy) -> Tensor:
     x = x.clone().requires_grad_()
     return torch.autograd.grad(of(model(x), y), x)[0]
 
@@ -68,7 +68,7 @@ EXERCISE = Exercise(
     "01.fgsm",
     title="The fast gradient sign method",
     reference=fgsm,
-    properties=[_corner, _ball, exact_accuracy, _nothing],
+    properties=[_corner, stays_in_the_ball, exact_accuracy, _nothing],
     hints=[
         "You need the gradient of the loss with respect to the **input**, so the input must ask for one: "
         "`at = x.clone().requires_grad_()`.",
@@ -78,9 +78,9 @@ EXERCISE = Exercise(
     returns=shaped_like_x,
     second=_fgsm_backward,
     mutants={
-        "steps down the loss": lambda model, x, y, eps: (x - eps * _gradient(model, x, y).sign()).clamp(0, 1),
-        "forgets the sign": lambda model, x, y, eps: (x + eps * _gradient(model, x, y)).clamp(0, 1),
-        "forgets that pixels end at 0 and 1": lambda model, x, y, eps: x + eps * _gradient(model, x, y).sign(),
+        "steps down the loss": lambda model, x, y, eps: (x - eps * loss_gradient(model, x, y).sign()).clamp(0, 1),
+        "forgets the sign": lambda model, x, y, eps: (x + eps * loss_gradient(model, x, y)).clamp(0, 1),
+        "forgets that pixels end at 0 and 1": lambda model, x, y, eps: x + eps * loss_gradient(model, x, y).sign(),
         "climbs from the model's own answer": _fgsm_own_label,
         "random signs": lambda model, x, y, eps: (x + eps * torch.randn_like(x).sign()).clamp(0, 1),
     },

@@ -18,7 +18,7 @@ from modelsec_course.labs.common import (
     shaped_like_x,
     still_right,
 )  # fmt: skip
-from modelsec_course.labs.lab_01_white_box_evasion.exercises.fgsm import _gradient, exact_accuracy, fgsm
+from modelsec_course.labs.lab_01_white_box_evasion.exercises.fgsm import exact_accuracy, fgsm, loss_gradient
 
 
 def _pgd_ball(attack):
@@ -75,15 +75,15 @@ def _pgd_by_bounds(model, x, y, eps, steps=20, step_size=None):
     low, high = (x - eps).clamp(min=0), (x + eps).clamp(max=1)
     x_adv = x.clone()
     for _ in range(steps):
-        up = _gradient(model, x_adv, y, lambda logits, y: F.cross_entropy(logits, y, reduction="sum")).sign()
+        up = loss_gradient(model, x_adv, y, lambda logits, y: F.cross_entropy(logits, y, reduction="sum")).sign()
         x_adv = torch.minimum(torch.maximum(x_adv + (step_size or eps / 4) * up, low), high)
     return x_adv
 
 
 def _pgd_wrong(model, x, y, eps, steps=20, step_size=None, *, project="x", fresh=True, clamp=True, sign=1):
-    x_adv, stale = x.clone(), _gradient(model, x, y)
+    x_adv, stale = x.clone(), loss_gradient(model, x, y)
     for _ in range(steps):
-        up = _gradient(model, x_adv, y) if fresh else stale
+        up = loss_gradient(model, x_adv, y) if fresh else stale
         step = sign * (step_size or eps / 4) * up.sign()
         if project == "x":
             step = (x_adv + step - x).clamp(-eps, eps) - (x_adv - x)

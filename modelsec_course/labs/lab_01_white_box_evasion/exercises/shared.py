@@ -10,7 +10,7 @@ from modelsec_course.labs.common import (
 )  # fmt: skip
 
 
-def _ball(attack):
+def stays_in_the_ball(attack):
     """Never leaves the ball of radius ε, nor [0, 1]"""
     model, x, y = curved_model()
     for eps in (0.03, 0.3):

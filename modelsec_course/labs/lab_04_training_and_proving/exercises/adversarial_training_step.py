@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from modelsec_course import evasion, models, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
 from modelsec_course.labs.common import digits_model
-from modelsec_course.labs.lab_04_training_and_proving.exercises.shared import _batch
+from modelsec_course.labs.lab_04_training_and_proving.exercises.shared import toy_batch
 
 
 def _plane() -> tuple[nn.Module, Tensor, Tensor]:
     net = models.initialise(models.linear(36, 2), runtime.generator(0))
-    return net, _batch(), torch.arange(12) % 2
+    return net, toy_batch(), torch.arange(12) % 2
 
 
 def _worst_loss(net: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
@@ -61,7 +61,7 @@ def _second_step(step):
 
 def _plain_step(step):
     """ε = 0 is an ordinary training step"""
-    net, x, y = models.initialise(models.cnn(6, 1, 3), runtime.generator(0)), _batch(), torch.arange(12) % 3
+    net, x, y = models.initialise(models.cnn(6, 1, 3), runtime.generator(0)), toy_batch(), torch.arange(12) % 3
     twin = copy.deepcopy(net)
     got = step(net, torch.optim.SGD(net.parameters(), lr=0.1), x, y, 0.0, 3)
     loss = F.cross_entropy(twin(x), y)
@@ -111,7 +111,7 @@ def _steps_reach_the_attack(step):
     for steps in (3, 9):
         net, asked = models.initialise(models.cnn(6, 1, 3), runtime.generator(0)), []
         net.register_forward_hook(lambda *_, asked=asked: asked.append(1))
-        step(net, torch.optim.SGD(net.parameters(), lr=0.1), _batch(), torch.arange(12) % 3, 0.1, steps)
+        step(net, torch.optim.SGD(net.parameters(), lr=0.1), toy_batch(), torch.arange(12) % 3, 0.1, steps)
         calls.append(len(asked))
     few, many = calls
     expect(many >= few + 6, f"it is called {few} times with steps=3, {many} times with steps=9: is `steps` handed on?")

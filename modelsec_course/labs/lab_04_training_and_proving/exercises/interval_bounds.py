@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from modelsec_course import models, robustness, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
-from modelsec_course.labs.lab_04_training_and_proving.exercises.shared import _batch
+from modelsec_course.labs.lab_04_training_and_proving.exercises.shared import toy_batch
 
 
 def _box(n: int = 4, radius: float = 0.1, size: int = 6) -> tuple[Tensor, Tensor]:
-    centre = _batch(n, size)
+    centre = toy_batch(n, size)
     spread = radius * torch.rand(centre.shape, generator=runtime.generator(3))
     return centre - spread, centre + spread
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from modelsec_course import models, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
 from modelsec_course.labs.common import digits_model
-from modelsec_course.labs.lab_04_training_and_proving.exercises.shared import _batch
+from modelsec_course.labs.lab_04_training_and_proving.exercises.shared import toy_batch
 
 
 class _Says(nn.Module):
@@ -56,7 +56,7 @@ def _sure(loss):
 def _both_ways(loss):
     """Gradients reach the weights through p(x) and through p(x_adv)"""
     net = models.initialise(models.linear(36, 3), runtime.generator(0))
-    x, x_adv, y = _batch(), _batch(seed=5), torch.arange(12) % 3
+    x, x_adv, y = toy_batch(), toy_batch(seed=5), torch.arange(12) % 3
     (got,) = torch.autograd.grad(loss(net, x, x_adv, y, 6.0), net[1].weight)
     (want,) = torch.autograd.grad(_trades_by_formula(net, x, x_adv, y, 6.0), net[1].weight)
     expect_close(got, want, 1e-4, "the gradient of the loss in the weights")

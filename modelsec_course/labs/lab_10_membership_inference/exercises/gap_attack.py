@@ -9,7 +9,7 @@ from modelsec_course import membership, runtime
 from modelsec_course.lab.exercise import Exercise, expect_close
 
 
-def _answers(n: int = 120, classes: int = 5, inside: int = 30, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+def two_groups(n: int = 120, classes: int = 5, inside: int = 30, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """Logits (n, classes) that are right more often for the first `inside` records, the members."""
     draw = runtime.generator(seed)
     y, members = torch.randint(classes, (n,), generator=draw), torch.arange(n) < inside
@@ -22,7 +22,7 @@ def _answers(n: int = 120, classes: int = 5, inside: int = 30, seed: int = 0) ->
 def _gap_exact(gap):
     """Is train minus test accuracy, for groups of any size"""
     for inside in (30, 90):
-        logits, y, members = _answers(inside=inside)
+        logits, y, members = two_groups(inside=inside)
         right = [bool(a == b) for a, b in zip(logits.argmax(1).tolist(), y.tolist(), strict=True)]
         train, test = sum(right[:inside]) / inside, sum(right[inside:]) / (len(right) - inside)
         what = f"the advantage (accuracy {train:.3f} on {inside} members, {test:.3f} on {len(right) - inside} others)"
@@ -44,7 +44,7 @@ def _gap_extremes(gap):
 
 def _gap_scale(gap):
     """Needs the label only: logits ten times as large change nothing"""
-    logits, y, members = _answers(seed=1)
+    logits, y, members = two_groups(seed=1)
     expect_close(gap(10 * logits, y, members), gap(logits, y, members), 1e-6, "the advantage at ten times the logits")
 
 

@@ -8,7 +8,7 @@ import torch
 
 from modelsec_course import membership, runtime
 from modelsec_course.lab.exercise import Exercise, expect_close
-from modelsec_course.labs.lab_10_membership_inference.exercises.gap_attack import _answers
+from modelsec_course.labs.lab_10_membership_inference.exercises.gap_attack import two_groups
 
 
 def _scale_exact(scale):
@@ -36,7 +36,7 @@ def _scale_saturates(scale):
 
 def _scale_shift(scale):
     """Does not change when the same number is added to all logits"""
-    logits, y, _ = _answers(n=30)
+    logits, y, _ = two_groups(n=30)
     expect_close(scale(logits + 300, y), scale(logits, y), 1e-3, "the log-odds of logits + 300")
 
 

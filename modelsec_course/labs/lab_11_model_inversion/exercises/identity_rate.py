@@ -24,7 +24,7 @@ class Numbered(nn.Module):
         return self.logits[x.detach().flatten(1)[:, 0].long()]
 
 
-def _numbered(n: int) -> Tensor:
+def numbered_people(n: int) -> Tensor:
     return torch.arange(n).float().view(n, 1, 1, 1).expand(n, 1, 4, 4).clone()
 
 
@@ -34,7 +34,7 @@ def _rate_counts(rate):
     for wrong in range(8):
         answers = torch.where(torch.arange(8) < wrong, (y + 1) % 5, y)
         judge = Numbered(F.one_hot(answers, 9).float())
-        expect_close(rate(judge, _numbered(8), y), 1 - wrong / 8, 1e-6, f"with {wrong} of 8 wrong")
+        expect_close(rate(judge, numbered_people(8), y), 1 - wrong / 8, 1e-6, f"with {wrong} of 8 wrong")
 
 
 def _rate_strangers(rate):
@@ -43,7 +43,7 @@ def _rate_strangers(rate):
     for favour, want in ((0.0, 1.0), (2.0, 0.5)):
         logits = torch.eye(9)[y]
         logits[:2, 7], logits[2:, 7] = -1.0, favour  # label 7: a stranger; two of four pictures show one
-        got = rate(Numbered(logits), _numbered(4), y)
+        got = rate(Numbered(logits), numbered_people(4), y)
         expect_close(got, want, 1e-6, f"a stranger gets the logit {favour:g} in two")
 
 
@@ -51,7 +51,7 @@ def _rate_chance(rate):
     """A judge who guesses among 460 is right once in 460"""
     draw = runtime.generator(3)
     logits, y = torch.randn(20_000, 460, generator=draw), torch.randint(100, (20_000,), generator=draw)
-    got = float(rate(Numbered(logits), _numbered(20_000), y))
+    got = float(rate(Numbered(logits), numbered_people(20_000), y))
     few = ": does it choose among the 100 private people only? Strangers are answers too" if got > 0.005 else ""
     expect(0.0005 < got < 0.005, f"guessing among 460 people scores {got:.4f}, expected about {1 / 460:.4f}{few}")
 

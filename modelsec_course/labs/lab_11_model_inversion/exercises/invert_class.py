@@ -22,7 +22,7 @@ def _starts(n: int = 5, seed: int = 1) -> tuple[Tensor, Tensor]:
     return 0.3 + 0.4 * torch.rand(n, 1, 4, 4, generator=draw), torch.arange(n) % 3
 
 
-def _log_p(model, x: Tensor, y: Tensor) -> Tensor:
+def log_probability(model, x: Tensor, y: Tensor) -> Tensor:
     return F.log_softmax(model(x), 1)[torch.arange(len(y)), y]
 
 
@@ -69,7 +69,7 @@ def _class_goal(invert):
     with torch.no_grad():
         net[-1].weight.mul_(10)
     y = torch.arange(3)
-    got = _log_p(net, invert(net, y, torch.full((3, 1, 4, 4), 0.5), steps=40, lr=0.05), y).detach().exp()
+    got = log_probability(net, invert(net, y, torch.full((3, 1, 4, 4), 0.5), steps=40, lr=0.05), y).detach().exp()
     expect(got > 0.8, f"after 40 steps a network gives the class only {float(got.min()):.0%}, expected over 80 %")
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from modelsec_course import inversion, models, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
-from modelsec_course.labs.lab_11_model_inversion.exercises.invert_class import _log_p, line
+from modelsec_course.labs.lab_11_model_inversion.exercises.invert_class import line, log_probability
 from modelsec_course.models import frozen
 
 
@@ -22,7 +22,7 @@ def _decode(basis: Tensor):
 
 
 def _objective(model, basis: Tensor, y: Tensor, z: Tensor, weight: float) -> Tensor:
-    return _log_p(model, _decode(basis)(z), y) - weight * z.square().sum(1)
+    return log_probability(model, _decode(basis)(z), y) - weight * z.square().sum(1)
 
 
 def _optimum(model, basis: Tensor, y: Tensor, weight: float) -> Tensor:
@@ -134,10 +134,10 @@ def _prior_by_hand(
     for _ in range(steps):
         leaf, more = z.clone().requires_grad_(), extra.clone().requires_grad_()
         pictures = decode(leaf.expand(len(y), -1)) + (0 if inside else more)
-        score = sign * _log_p(model, pictures, y).sum() - price * weight * leaf.square().sum()
+        score = sign * log_probability(model, pictures, y).sum() - price * weight * leaf.square().sum()
         slopes = torch.autograd.grad(score, [leaf] if inside else [leaf, more])
         if not tidy:
-            _log_p(model, pictures.detach(), y).sum().backward()
+            log_probability(model, pictures.detach(), y).sum().backward()
         rate = min(3.0 * lr, 0.4 / max(weight, 0.05))
         speed = 0.8 * speed + (0.2 if weight > 1 else 1.0) * slopes[0]
         z = z + rate * speed

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from modelsec_course import inversion, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
-from modelsec_course.labs.lab_11_model_inversion.exercises.identity_rate import Numbered, _numbered
+from modelsec_course.labs.lab_11_model_inversion.exercises.identity_rate import Numbered, numbered_people
 from modelsec_course.labs.lab_11_model_inversion.exercises.invert_class import line
 
 
@@ -48,7 +48,7 @@ def _alike_names(find):
 
 def _alike_probability(find):
     """Goes by the probability, not by the logit: a picture that shouts every name is nobody's look-alike"""
-    x = _numbered(3)
+    x = numbered_people(3)
     logits = torch.tensor([[9.0, 9.0, 9.0], [5.0, 0.0, 0.0], [0.0, 4.0, 4.5]])
     got = find(Numbered(logits), x, torch.arange(3))
     expect_close(got, x[[1, 2, 2]], 1e-6, "with one picture that gets the logit 9 for everybody, the look-alikes")
