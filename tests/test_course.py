@@ -368,11 +368,11 @@ def test_lab_and_doctor_pass_their_arguments_on(course, started):
 
 def test_test_runs_processes_that_keep_a_notebook_together_and_passes_arguments_on(course, started, monkeypatch):
     monkeypatch.setattr(course.os, "sched_getaffinity", lambda process: range(64), raising=False)
-    course.main(["test", "tests/lab", "-k", "foo"])
+    course.main(["test", "--quick", "tests/lab", "-k", "foo"])
     level, command = started
     assert level == "test"
     assert command[:3] == [str(course.PYTHON), "-m", "pytest"]
-    assert command[-3:] == ["tests/lab", "-k", "foo"]
+    assert command[-4:] == ["--quick", "tests/lab", "-k", "foo"]
     assert command[command.index("-n") + 1] == "4"
     assert command[command.index("--dist") + 1] == "loadfile"
     assert os.environ["OMP_NUM_THREADS"] == "1"
