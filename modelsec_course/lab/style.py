@@ -20,6 +20,9 @@ from modelsec_course.lab.markup import PROSE, Card, esc, inline, plain
 # Okabe and Ito's colours, which colour-blind readers tell apart; lines also differ by dash and marker, for greyscale.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#767676"
+# What a colour means, in every lab. Roles are drawn alike wherever they come: ROLES is what `roles=` takes.
+CONTROL, ATTACK, DEFENCE, PROOF, TRUTH = GREY, VERMILION, BLUE, GREEN, BLACK
+ROLES = {"control": CONTROL, "attack": ATTACK, "defence": DEFENCE, "proof": PROOF, "truth": TRUTH}
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (9, 3)), "-")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

@@ -5,7 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 
 from modelsec_course.lab import charts, figures, gallery, style
 from modelsec_course.lab.charts import tick_at
@@ -160,3 +160,25 @@ def test_drawing_leaves_the_settings_alone(shown):
     before = dict(plt.rcParams)
     figures.bars({"a": 1.0}, "y", "c")
     assert dict(plt.rcParams) == before
+
+
+def test_a_role_has_one_colour_in_lines_and_bars(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(charts, "show", lambda fig, *_: drawn.append(fig))
+    roles = {"random signs": "control", "PGD": "attack", "more steps": "attack"}
+    figures.curves([0, 1], dict.fromkeys([*roles, "other"], [1, 0]), "x", "y", "c", roles=roles)
+    figures.bars(dict.fromkeys([*roles, "other"], 0.5), "y", "c", roles=roles, highlight=["PGD", "random signs"])
+    lines = [line.get_color() for line in drawn[0].axes[0].lines]
+    bars = [to_hex(bar.get_facecolor()).upper() for bar in drawn[1].axes[0].patches]
+    assert lines[:2] == [figures.CONTROL, figures.ATTACK] == bars[:2]
+    assert len(set(lines)) == 4
+    assert bars[2] not in (figures.ATTACK, bars[3])
+    for fig in drawn:
+        plt.close(fig)
+
+
+@pytest.mark.parametrize("roles", [{"PDG": "attack"}, {"PGD": "attacker"}])
+def test_roles_that_name_nothing_are_refused(roles, shown):
+    with pytest.raises(ValueError, match="one of control, attack, defence, proof, truth"):
+        figures.curves([0, 1], {"PGD": [1, 0]}, "x", "y", "c", roles=roles)
+    plt.close("all")
