@@ -39,7 +39,7 @@ def curves(
     """
     x = numbers(x)
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots()
+        fig, axes = plt.subplots(figsize=(7.2 if max(map(len, ys)) > 14 else 6.4, 3.6))
         drawn, colours = {}, _colours(ys, roles)
         for i, (label, y) in enumerate(ys.items()):
             look = {"color": colours[label], "linestyle": DASHES[i % 7], "marker": MARKERS[i % 7]}
@@ -79,7 +79,7 @@ def bars(
     roles: what a bar stands for, by its label, as for `curves`; a bar without one is grey then.
     """
     heights = np.array([float(value) for value in values.values()])
-    ends = [(errors or {}).get(label, (h, h)) for label, h in zip(values, heights, strict=True)]
+    ends = [(errors or {}).get(label, (np.nan, np.nan)) for label in values]  # no whisker without an interval
     spread = np.abs(np.array(ends, dtype=float).T - heights) if errors else None
     colours = [_bar_colour(label, highlight, _known(roles, values)) for label in values]
     with plt.rc_context(STYLE):
