@@ -5,9 +5,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from ipykernel.ipkernel import IPythonKernel
 
 from modelsec_course.app import cli
-from modelsec_course.build import BuildError, build
+from modelsec_course.build import BuildError, build, checks
 
 ROOT = Path(__file__).resolve().parent.parent
 LAB = '''\
@@ -127,6 +128,49 @@ def test_a_cell_has_the_same_id_in_both_editions(root):
     write(root, LAB)
     build(root)
     assert notebook(root, "notebooks").cells[1].id == notebook(root, "solutions").cells[1].id
+
+
+def test_what_only_tools_read_is_not_in_an_edition(root):
+    code = 'x = [1,\n     2]  # fmt: skip\n# fmt: off\nimport os  # noqa: E402, I001\nprint("# fmt: skip")'
+    write(root, LAB + f"\n# %%\n{code}\n")
+    build(root)
+    for folder in ("notebooks", "solutions"):
+        assert sources(root, folder)[-1] == 'x = [1,\n     2]\nimport os\nprint("# fmt: skip")'
+
+
+@pytest.mark.parametrize(
+    ("code", "folded"),
+    [('start("01")', True), ('claim("a", True)\nclaims(("b", True))', True), ('threat.card("01")', True),
+     ('guess = predict("01.a", "How many?")', True), ('x = claim("a", True)', False), ('import a\nstart("01")', False),
+     ('double(claim("a", True))', False), ("# nothing", False), ("%matplotlib inline", False), ('f = quiz', False)],
+)  # fmt: skip
+def test_cells_that_only_show_a_card_are_folded(root, code, folded):
+    write(root, LAB + f"\n# %%\n{code}\n")
+    build(root)
+    for folder in ("notebooks", "solutions"):
+        made = notebook(root, folder)
+        nbformat.validate(made)
+        assert made.cells[-1].metadata.get("jupyter", {}).get("source_hidden", False) is folded
+        assert "jupyter" not in made.cells[1].metadata
+
+
+def test_opening_an_edition_does_not_change_it(root):
+    write(root, LAB)
+    build(root)
+    kernel = {name: value for name, value in IPythonKernel.language_info.items() if name != "version"}
+    assert notebook(root, "notebooks").metadata["language_info"] == kernel | {
+        "codemirror_mode": {"name": "ipython", "version": 3}
+    }
+
+
+def test_a_line_too_long_for_the_page_is_refused(root):
+    line = "x = 1  # " + "x" * checks.WIDTH
+    write(root, LAB + f"\n# %%\n{line}\n")
+    with pytest.raises(BuildError, match=rf"a line of {len(line)} characters wraps on the page"):
+        build(root)
+    short = "y = " + "1" * (checks.WIDTH - 4) + "  # fmt: skip"
+    write(root, LAB + f"\n# %%\n{short}\n")
+    build(root)
 
 
 def test_notebooks_carry_no_outputs_and_name_the_python3_kernel(root):

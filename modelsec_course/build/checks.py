@@ -6,10 +6,12 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+from modelsec_course.build.editions import clean
 from modelsec_course.build.source import MARKER, BuildError, Cell, stem
 
 NEARLY = re.compile(r"#\s*(BEGIN|END)[ _]*SOLUTION", re.I)
 EXERCISE = re.compile(r"\bcheck\(\s*[\"']([^\"']*)[\"']")
+WIDTH = 160  # characters of a line of code that a learner reads; 88 do not wrap in JupyterLab: lower it as labs allow
 ROOM = re.compile(r"^lab_(\d\d)_[a-z0-9_]+$")
 Lines = list[tuple[int, str]]  # (offset in the cell, line)
 EXERCISE_ID = re.compile(r"^(\d\d)\.[a-z0-9_]+$")
@@ -21,6 +23,7 @@ def refuse_faults(labs: dict[Path, list[Cell]]) -> None:
         check_name(path, labs)
         for cell in cells:
             check_markers(cell)
+            check_width(cell)
         check_leaks(cells)
     check_exercises(labs)
 
@@ -59,6 +62,13 @@ def check_markers(cell: Cell) -> None:
             )
     if begun is not None:
         raise cell.error(begun, "BEGIN SOLUTION without an END SOLUTION in this cell")
+
+
+def check_width(cell: Cell, width: int | None = None) -> None:
+    """No line of code is too long for the page."""
+    for offset, line in enumerate(cell.lines if cell.code else []):
+        if (length := len(clean(line))) > (width or WIDTH):
+            raise cell.error(offset, f"a line of {length} characters wraps on the page: at most {width or WIDTH}")
 
 
 def check_body(cell: Cell, begun: int, ended: int) -> None:
