@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from modelsec_course.lab import exercises, store
+from modelsec_course.lab.claim import _made
 from modelsec_course.lab.exercise import _REGISTRY, find
 
 FAKE = str(Path(__file__).parent / "fake")
@@ -23,6 +24,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.delenv("MODELSEC_EXPECT", raising=False)
     monkeypatch.setattr(store, "_session", [])
     monkeypatch.setattr(store, "_told", set())
+    _made.clear()
     return tmp_path / "home"
 
 
