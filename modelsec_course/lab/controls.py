@@ -90,7 +90,7 @@ class Slider(anywidget.AnyWidget):
     @traitlets.validate("value")
     def _inside(self, proposal: Any) -> float | int:
         value = min(max(proposal["value"], self.min), self.max)
-        return round(value) if self.whole else value
+        return round(value) if self.whole else float(value)
 
 
 def slider(
