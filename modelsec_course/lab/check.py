@@ -10,6 +10,7 @@ from typing import Any
 from IPython.display import display
 
 from modelsec_course.lab import store
+from modelsec_course.lab.binding import by_position
 from modelsec_course.lab.exercise import Exercise, find
 from modelsec_course.lab.panel import Panel
 from modelsec_course.lab.run import Report, run
@@ -24,7 +25,8 @@ class CheckFailed(AssertionError):
 def check(id: str, f: Any = _MISSING) -> Callable:
     """Run the exercise's properties against `f`, show what holds, and return `f` if all do, else the reference.
 
-    So a notebook always runs to its end, solved or not. `@check("01.fgsm")` above the function does the same.
+    So a notebook always runs to its end, solved or not. A learner may rename parameters.
+    `@check("01.fgsm")` above the function does the same.
     Raises ValueError for an id that no lab has.
     """
     exercise = find(id)
@@ -38,7 +40,7 @@ def check(id: str, f: Any = _MISSING) -> Callable:
     display(panel)
     if expected and report.status != expected:
         raise CheckFailed(f"expected {expected!r}, but:\n{panel!r}")
-    return f if report.status == "pass" else _reference(exercise)
+    return by_position(f, exercise.reference) if report.status == "pass" else _reference(exercise)
 
 
 def _reference(exercise: Exercise) -> Callable:

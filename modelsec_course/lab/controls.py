@@ -19,7 +19,8 @@ function render({ model, el }) {
   input.type = "range";
   input.setAttribute("aria-label", get("name") || get("description"));
   readout.setAttribute("aria-hidden", "true");  // the slider itself says its value
-  const words = value => !get("touched") ? get("untouched") : get("percent")
+  let touched = get("touched");  // here at once, at the other end when the slider is let go
+  const words = value => !touched ? get("untouched") : get("percent")
     ? (100 * value).toFixed(get("decimals")) + "\u00a0%" : value.toFixed(get("decimals"));
   const show = () => {
     readout.textContent = words(Number(input.value));
@@ -28,24 +29,25 @@ function render({ model, el }) {
   const update = () => {
     for (const name of ["min", "max", "step", "value"]) input[name] = get(name);
     input.disabled = get("disabled");
+    touched = get("touched");
     show();
   };
   const send = () => {
+    model.set("value", Number(input.value));  // first: each change makes the slider show what the model says
     model.set("touched", true);
-    model.set("value", Number(input.value));
     model.save_changes();
     show();
   };
   input.addEventListener("input", () => {
     if (get("continuous")) return send();
-    model.set("touched", true);
+    touched = true;
     show();
   });
   input.addEventListener("change", send);
-  input.addEventListener("pointerup", () => { if (!get("touched")) send(); });
+  input.addEventListener("pointerup", () => { if (!touched) send(); });
   input.addEventListener("keydown", event => {
     event.stopPropagation();  // the notebook's own shortcuts
-    if ((event.key === "Enter" || event.key === " ") && !get("touched")) send();
+    if ((event.key === "Enter" || event.key === " ") && !touched) send();
   });
   model.on("change", update);
   el.classList.add("msec-slider");
@@ -72,7 +74,7 @@ class Slider(anywidget.AnyWidget):
     """The browser's own slider: keyboard, name and value come with it. `value` is an int if `whole`, else a float."""
 
     _esm, _css = RENDER, LOOK
-    value = traitlets.Union([traitlets.Int(), traitlets.Float()]).tag(sync=True)
+    value = traitlets.Any(0.0).tag(sync=True)
     min = traitlets.Float(0).tag(sync=True)
     max = traitlets.Float(1).tag(sync=True)
     step = traitlets.Float(0.01).tag(sync=True)
@@ -117,6 +119,7 @@ def slider(
     scale = 100 if percent else 1
     decimals = max(len(f"{scale * value:.6f}".rstrip("0").split(".")[1]) for value in (low, step))
     whole = all(isinstance(value, int) for value in (low, high, step, start))
+    start = start if whole else float(start)
     made = Slider(min=low, max=high, step=step, value=start, whole=whole, percent=percent, decimals=decimals)
     made.description, made.name, made.continuous = description, name, continuous
     made.touched, made.untouched = untouched is None, untouched or ""

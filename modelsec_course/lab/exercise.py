@@ -102,7 +102,8 @@ def exercise(
     AssertionError with a message that helps.  hints: Markdown, from a nudge to almost the answer.
     mutants: plausible wrong answers by what is wrong with them; every one must fail.  second: another right answer.
     timeout: seconds for all properties together.  returns: called with (result, args, kwargs) after each call.
-    finite: False lets results hold NaN and infinity.  mutates: parameters that the function is meant to change.
+    finite: False lets results hold NaN and infinity.  mutates: parameters that the function is meant to change,
+    by the reference's names: what a learner calls them does not matter.
     Raises ValueError for an id that is malformed or taken.
     """
     if not re.fullmatch(r"\d\d\.[a-z]\w*", id):
