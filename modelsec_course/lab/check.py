@@ -16,6 +16,7 @@ from modelsec_course.lab.panel import Panel
 from modelsec_course.lab.run import Report, run
 
 _MISSING = object()
+_went_on: set[str] = set()  # exercises whose last check in this kernel handed out the course's version
 
 
 class CheckFailed(AssertionError):
@@ -36,7 +37,8 @@ def check(id: str, f: Any = _MISSING) -> Callable:
     report = Report(exercise, "reference") if rerun else run(exercise, f)
     expected = os.environ.get("MODELSEC_EXPECT")
     note = "" if expected or rerun else store.record_exercise(id, report.status)
-    panel = Panel(report, note)
+    panel = Panel(report, note, again=id in _went_on)
+    (_went_on.discard if report.status == "pass" else _went_on.add)(id)
     display(panel)
     if expected and report.status != expected:
         raise CheckFailed(f"expected {expected!r}, but:\n{panel!r}")

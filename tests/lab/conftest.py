@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from modelsec_course.lab import exercises, store
+from modelsec_course.lab.check import _went_on
 from modelsec_course.lab.claim import _made
 from modelsec_course.lab.exercise import _REGISTRY, find
 
@@ -25,6 +26,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "_session", [])
     monkeypatch.setattr(store, "_told", set())
     _made.clear()
+    _went_on.clear()
     return tmp_path / "home"
 
 
