@@ -98,12 +98,13 @@ def mark(axes: Axes, guess: Guess | None, *, vertical: bool = False) -> str:
     if guess is None or guess.value is None:
         return ""
     label = f"your guess: {guess.words}"
-    look = {"color": COLOUR, "linestyle": (0, (6, 4)), "linewidth": 1.8, "zorder": 1.5}
-    text = {"color": INK, "fontsize": 9.5, "textcoords": "offset points"}
+    look = {"color": COLOUR, "linestyle": (0, (6, 4)), "linewidth": 2, "zorder": 4}
+    behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "boxstyle": "round,pad=0.2"}
+    text = {"color": INK, "fontsize": 9.5, "textcoords": "offset points", "bbox": behind, "zorder": 5}
     if vertical:
         axes.axvline(guess.value, **look)
-        axes.annotate(label, (guess.value, 0), (4, 4), xycoords=("data", "axes fraction"), **text)
+        axes.annotate(label, (guess.value, 1), (0, 3), xycoords=("data", "axes fraction"), ha="center", **text)
     else:
         axes.axhline(guess.value, **look)
-        axes.annotate(label, (0, guess.value), (4, 4), xycoords=("axes fraction", "data"), **text)
+        axes.annotate(label, (0, guess.value), (5, 6), xycoords=("axes fraction", "data"), **text)
     return f"Dashed: {label}."
