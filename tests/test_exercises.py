@@ -1,6 +1,6 @@
 """Every exercise of every lab: right answers pass, each known wrong answer fails with words."""
 
-import functools
+import inspect
 
 import pytest
 
@@ -14,15 +14,40 @@ MUTANTS = [(id, name) for id, exercise in EXERCISES.items() for name in exercise
 of_exercises = pytest.mark.parametrize("id", EXERCISES)
 
 
-def as_learner(f):
-    """The same function under another name, as a learner's would be."""
-    return functools.wraps(f)(lambda *args, **kwargs: f(*args, **kwargs))
+def renamed(f):
+    """The same function under another name, every parameter renamed, as a learner may."""
+    declared, passed, star, defaults = [], [], False, {}
+    for i, p in enumerate(inspect.signature(f).parameters.values()):
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            prefix = "*" if p.kind == p.VAR_POSITIONAL else "**"
+            declared.append(f"{prefix}r{i}")
+            passed.append(f"{prefix}r{i}")
+            star = True
+            continue
+        if p.kind == p.KEYWORD_ONLY and not star:
+            declared.append("*")
+            star = True
+        defaults[f"d{i}"] = p.default
+        declared.append(f"r{i}" if p.default is p.empty else f"r{i}=d{i}")
+        passed.append(f"{p.name}=r{i}" if p.kind == p.KEYWORD_ONLY else f"r{i}")
+    space = {"f": f} | defaults
+    exec(f"def learners({', '.join(declared)}): return f({', '.join(passed)})", space)
+    return space["learners"]
 
 
 @of_exercises
-def test_the_reference_passes(id):
-    report = run(EXERCISES[id], as_learner(EXERCISES[id].reference))
+def test_the_reference_passes_whatever_its_parameters_are_called(id):
+    report = run(EXERCISES[id], renamed(EXERCISES[id].reference))
     assert report.status == "pass", repr(Panel(report))
+
+
+def test_renaming_renames_every_parameter():
+    def f(a, b=2, *, c, d=4):
+        return a, b, c, d
+
+    other = renamed(f)
+    assert not set(inspect.signature(other).parameters) & set("abcd")
+    assert other(1, r2=3) == (1, 2, 3, 4)
 
 
 @of_exercises

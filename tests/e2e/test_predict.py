@@ -1,0 +1,61 @@
+"""A guess in the browser: the slider has a name, the keyboard moves it, and what was guessed is drawn and kept."""
+
+import re
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = sync_api.expect
+expect.set_options(timeout=60_000)
+
+ASK = """
+from modelsec_course.lab import claim, claims, figures, predict, quiz
+guess = predict("01.fgsm", "What accuracy is left at **ε = 0.1**?", percent=True)
+"""
+SHOW = """
+figures.bars({"clean": 0.98, "FGSM": 0.53}, "accuracy", "What is left.", percent=True, guess=guess)
+claim("FGSM at ε = 0.1 leaves between 40 and 60 %", 0.4 < 0.53 < 0.6, "53.3 %", guess=guess)
+"""
+BROKEN = """
+claims(("FGSM at ε = 0.1 halves accuracy", False, "98.0%"), ("Random signs do not", True, "97.5%"))
+print("the lab goes on")
+"""
+QUIZ = 'quiz("01")'
+
+
+@pytest.fixture(scope="module")
+def scratch(server, new_page):
+    cells = [new_code_cell(source.strip()) for source in (ASK, SHOW, BROKEN, QUIZ)]
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), server.work / "guesses.ipynb")
+    return new_page("guesses.ipynb")
+
+
+def test_a_guess_by_keyboard_is_drawn_and_kept(scratch):
+    ask, show, *_ = scratch.cells.all()
+    scratch.run(ask)
+    slider = ask.get_by_role("slider", name="What accuracy is left at ε = 0.1?")
+    expect(slider).to_have_attribute("aria-valuetext", "no guess yet")
+    scratch.run(show)
+    expect(show.get_by_role("img", name="your guess")).to_have_count(0)
+    scratch.shot(unguessed=ask)
+    for _ in range(10):
+        slider.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuetext", "60\u00a0%")
+    expect(ask.get_by_role("status")).to_contain_text("Your guess: 60\u00a0%")
+    scratch.run(show)
+    expect(show.get_by_role("img", name="Dashed: your guess: 60")).to_have_count(1)
+    expect(show.get_by_role("status")).to_contain_text("your guess: 60")
+    scratch.shot(guess=ask, guessed=show)
+    scratch.run(ask)
+    expect(ask.get_by_role("slider")).to_have_attribute("aria-valuetext", "60\u00a0%")
+
+
+def test_a_claim_broken_on_purpose_stops_nothing(scratch):
+    broken = scratch.cells.nth(2)
+    scratch.run(broken)
+    expect(broken.get_by_role("status")).to_contain_text(re.compile("not true of this run.*verified", re.DOTALL))
+    expect(broken.get_by_text("the lab goes on", exact=True)).to_be_visible()
+    scratch.shot(broken_claim=broken)
