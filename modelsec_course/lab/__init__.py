@@ -9,10 +9,12 @@ from modelsec_course.lab.claim import claim
 from modelsec_course.lab.explore import explore
 from modelsec_course.lab.guarantee import guarantee
 from modelsec_course.lab.health import doctor
+from modelsec_course.lab.overview import course
 from modelsec_course.lab.progress import progress
 from modelsec_course.lab.quiz import quiz
 from modelsec_course.lab.start import start
 
 __all__ = [
-    "check", "claim", "doctor", "explore", "figures", "guarantee", "progress", "quiz", "scenes", "start", "threat",
+    "check", "claim", "course", "doctor", "explore", "figures", "guarantee", "progress", "quiz", "scenes", "start",
+    "threat",
 ]  # fmt: skip

@@ -14,14 +14,29 @@ from typing import Any
 from modelsec_course.lab import exercises
 from modelsec_course.lab.expect import expect, expect_close
 
-__all__ = ["Exercise", "Lab", "Question", "exercise", "expect", "expect_close", "find", "labs", "load"]
+__all__ = [
+    "PARTS", "STAGES", "Exercise", "Lab", "Planned", "Question", "exercise", "expect", "expect_close", "find", "labs",
+    "load", "planned",
+]  # fmt: skip
 
 Property = Callable[[Callable], None]
+ROOMS = "modelsec_course.labs"
+PARTS = (
+    "Integrity at test time",
+    "Integrity at training time",
+    "Confidentiality",
+    "Privacy by design",
+    "Running it",
+)
+STAGES = ("data", "training", "model", "API", "user")  # where an attacker may stand, in the order of a model's life
 
 
 @dataclass(frozen=True)
 class Lab:
-    """The facts of a lab's header card. `seconds` estimates the computing on two CPU cores."""
+    """The facts of a lab's header card. `seconds` estimates the computing on two CPU cores.
+
+    part: the part of the course, one of PARTS.  stage: where the attacker stands, one of STAGES.
+    """
 
     number: str
     title: str
@@ -31,12 +46,36 @@ class Lab:
     prerequisites: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
     seconds: int = 30
+    part: str = PARTS[0]
+    stage: str = "model"
 
     def __post_init__(self):
+        _check_place(self.part, self.stage)
         if not re.fullmatch(r"\d\d", self.number):
             raise ValueError(f"number must be two digits, like '01', not {self.number!r}")
         if self.difficulty not in range(1, 6):
             raise ValueError(f"difficulty must be 1 to 5, not {self.difficulty!r}")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A lab that is not written yet: what the course's map says of it."""
+
+    number: str
+    title: str
+    question: str
+    part: str
+    stage: str
+
+    def __post_init__(self):
+        _check_place(self.part, self.stage)
+
+
+def _check_place(part: str, stage: str) -> None:
+    if part not in PARTS:
+        raise ValueError(f"part must be one of {', '.join(PARTS)}, not {part!r}")
+    if stage not in STAGES:
+        raise ValueError(f"stage must be one of {', '.join(STAGES)}, not {stage!r}")
 
 
 @dataclass(frozen=True)
@@ -123,6 +162,12 @@ def labs() -> list[str]:
     """The numbers of the labs that exist, in order: ["00", "01", …]."""
     names = (module.name for module in pkgutil.iter_modules(exercises.__path__))
     return sorted(name[4:] for name in names if re.fullmatch(r"lab_\d\d", name))
+
+
+def planned() -> list[Planned]:
+    """The labs that the course has announced and not yet built, in order."""
+    listed = importlib.import_module(f"{ROOMS}.planned").PLANNED
+    return sorted((one for one in listed if one.number not in labs()), key=lambda one: one.number)
 
 
 def load(number: str | int) -> Contents:

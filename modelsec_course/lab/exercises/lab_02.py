@@ -35,6 +35,8 @@ LAB = Lab(
         "build a defence that watches queries, and attack it again",
     ),
     seconds=40,
+    part="Integrity at test time",
+    stage="API",
 )
 
 # ---------------------------------------------------------------------------------------------------- 02.nes_gradient

@@ -27,6 +27,8 @@ LAB = Lab(
         "prove how many poisoned rows a prediction withstands",
     ),
     seconds=35,
+    part="Integrity at training time",
+    stage="data",
 )
 
 # ----------------------------------------------------------------------------------------------------- 08.flip_labels

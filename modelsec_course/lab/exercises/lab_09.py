@@ -28,6 +28,8 @@ LAB = Lab(
         "test whether a model is a copy, with a p-value that does not accuse the innocent",
     ),
     seconds=25,
+    part="Confidentiality",
+    stage="API",
 )
 
 # --------------------------------------------------------------------------------------------------- 09.solve_logistic

@@ -28,6 +28,8 @@ LAB = Lab(
         "tell leakage of a record from what anybody could have guessed",
     ),
     seconds=40,
+    part="Confidentiality",
+    stage="API",
 )
 
 # ------------------------------------------------------------------------------------------------------ 10.gap_attack

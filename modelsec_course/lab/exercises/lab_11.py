@@ -26,6 +26,8 @@ LAB = Lab(
         "attack a service that rounds its answers",
     ),
     seconds=35,
+    part="Confidentiality",
+    stage="model",
 )
 
 # ----------------------------------------------------------------------------------------------------- 11.invert_class

@@ -32,6 +32,8 @@ LAB = Lab(
         "say what a sum still tells, and what noise with a proof costs",
     ),
     seconds=40,
+    part="Confidentiality",
+    stage="training",
 )
 
 # ---------------------------------------------------------------------------------------------------- 12.invert_linear

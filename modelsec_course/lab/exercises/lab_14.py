@@ -31,6 +31,8 @@ LAB = Lab(
         "say which bug an audit can see, and what it cannot",
     ),
     seconds=40,
+    part="Privacy by design",
+    stage="training",
 )
 
 Gradients = dict[str, Tensor]

@@ -1,0 +1,1 @@
+"""One room per lab, and what is known of the labs to come."""
