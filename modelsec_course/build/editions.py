@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
+from modelsec_course.build.links import link_labs
 from modelsec_course.build.source import EDITIONS, MARKER, Cell
 
 STUB = ("# YOUR CODE HERE", 'raise NotImplementedError("not attempted yet")')
@@ -16,8 +18,8 @@ METADATA = {
 }
 
 
-def edition(cells: list[Cell], folder: str) -> str:
-    """The text of one notebook."""
+def edition(cells: list[Cell], folder: str, number: str = "", notebooks: Mapping[str, str] | None = None) -> str:
+    """The text of one notebook. number: its lab's.  notebooks: number of a lab: file name, for links to it."""
     kinds = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
     made, seen = [], {}
     for cell in cells:
@@ -28,6 +30,8 @@ def edition(cells: list[Cell], folder: str) -> str:
             continue
         if cell.code:
             source = "\n".join(with_stubs(source) if folder == "notebooks" else without_markers(source))
+        elif cell.notebook.cell_type == "markdown":
+            source = link_labs(source, notebooks or {}, number)
         new = kinds[cell.notebook.cell_type](source)
         new["id"] = name if seen[name] == 1 else f"{name}-{seen[name]}"
         tags = [tag for tag in cell.tags if tag not in EDITIONS.values()]

@@ -26,12 +26,13 @@ LETTERS = 20  # of a title, in one line of a chip
 
 @dataclass(frozen=True)
 class Stop:
-    """A lab on the map. done, of: exercises and questions; both 0 for a planned lab. notebook: its file, or empty."""
+    """A lab on the map. minutes: 0 for a planned lab. done, of: exercises and questions. notebook: its file, or ""."""
 
     number: str
     title: str
     part: str
     stage: str
+    minutes: int = 0
     done: int = 0
     of: int = 0
     notebook: str = ""
@@ -39,13 +40,15 @@ class Stop:
 
     @property
     def planned(self) -> bool:
-        return not self.of
+        return not self.minutes
 
     @property
     def state(self) -> str:
         if self.planned:
             return "planned"
-        return "✔ done" if self.done == self.of else f"{self.done} of {self.of}"
+        if self.done == self.of:
+            return "✔ done"
+        return f"{self.done} of {self.of}" if self.done else f"{self.minutes} min"
 
 
 def draw(stops: Sequence[Stop]) -> str:
@@ -102,7 +105,7 @@ def _chip(left: int, top: int, stop: Stop) -> str:
         f'<text x="{left + 14}" y="{top + 18}"><tspan class="number">{stop.number}</tspan>'
         f'<tspan class="quiet"> · {NUMERALS[at]}</tspan></text>'
         f'<text x="{left + CHIP - 9}" y="{top + 18}" text-anchor="end" class="quiet">{esc("continue here" if stop.next else stop.state)}</text>'
-        f'<text y="{top + 36}" class="title">{title}</text>'
+        f'<text y="{top + 36}" class="label">{title}</text>'
         f'<rect x="{left + 6}" y="{top + HEIGHT - 4}" width="{round(share * (CHIP - 8), 1)}" height="3" fill="{COLOURS[at]}"/>'
     )
     words = f"Lab {stop.number}, {stop.title}: {stop.state}"

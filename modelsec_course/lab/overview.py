@@ -22,12 +22,13 @@ color:var(--jp-ui-inverse-font-color1,#fff);font-weight:600;text-decoration:none
 .msec.course svg.map{display:block;width:100%;min-width:640px;height:auto;color:var(--ink);font-size:12.5px;overflow:visible}
 .msec.course svg text{fill:currentColor;font-family:var(--jp-content-font-family,system-ui,sans-serif)}
 .msec.course svg .name{font-size:16px;font-weight:600}.msec.course svg .quiet{font-size:11.5px;fill:var(--soft)}
-.msec.course svg .number{font-weight:700}.msec.course svg .title{font-weight:500}
+.msec.course svg .number{font-weight:700}.msec.course svg .label{font-size:12.5px;font-weight:600}
+.msec.course svg a{color:inherit}.msec.course svg a .label{fill:var(--jp-content-link-color,#1976d2)}
 .msec.course svg .stage{fill:var(--inset);stroke:var(--line)}
 .msec.course svg .stem{stroke:var(--line);stroke-width:1.5}
 .msec.course svg .chip{fill:var(--wash);stroke:var(--line)}
 .msec.course svg .chip.next{stroke:var(--jp-brand-color1,#1976d2);stroke-width:2.5}
-.msec.course svg a{text-decoration:none}.msec.course svg a:hover .title{text-decoration:underline}
+.msec.course svg a{text-decoration:none}.msec.course svg a:hover .label{text-decoration:underline}
 .msec.course svg a:focus-visible .chip{stroke:var(--jp-brand-color1,#1976d2);stroke-width:3}
 .msec.course svg .planned .chip{stroke-dasharray:4 3;fill:none}
 .msec.course svg .planned text,.msec.course svg .planned tspan{fill:var(--soft)}
@@ -36,7 +37,7 @@ color:var(--jp-ui-inverse-font-color1,#fff);font-weight:600;text-decoration:none
 .msec.course table{border-collapse:collapse;max-width:54rem;width:100%;font-size:inherit;margin:0;table-layout:auto}
 .msec.course caption{text-align:left;font-weight:600;padding:0 0 .3rem;color:var(--ink)}
 .msec.course th,.msec.course td{text-align:left;vertical-align:top;padding:.35rem .7rem .35rem 0;white-space:normal;
-border:0;border-bottom:1px solid var(--line);background:none;max-width:none}
+border:0;border-bottom:1px solid var(--line);background:none;max-width:none;overflow-wrap:normal}
 .msec.course td.figure,.msec.course th.figure{text-align:right;white-space:nowrap}
 .msec.course tr.planned,.msec.course tr.planned th{color:var(--soft);font-weight:400}
 .msec.course tbody th{font-weight:600}
@@ -53,8 +54,8 @@ class Overview(Card):
         """Every lab on the map, planned ones among them, in order."""
         ahead = self.course.next
         ready = [
-            Stop(one.number, _short(one.lab.title), one.lab.part, one.lab.stage, one.done, one.total,
-                 notebook(one.number, self.folder), ahead is not None and one.number == ahead.number)
+            Stop(one.number, _short(one.lab.title), one.lab.part, one.lab.stage, one.lab.minutes, one.done,
+                 one.total, notebook(one.number, self.folder), ahead is not None and one.number == ahead.number)
             for one in self.course.standings
         ]  # fmt: skip
         later = [Stop(one.number, one.title, one.part, one.stage) for one in self.planned]
