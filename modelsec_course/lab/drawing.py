@@ -20,8 +20,8 @@ STANDS = {
     "API": "who asks it",
     "user": "who uses it",
 }
-WIDTH, COLUMN, CHIP, HEIGHT, STEP, TOP = 830, 166, 154, 64, 72, 92  # in the drawing's own units
-LETTERS = 20  # of a title, in one line of a chip
+WIDTH, COLUMN, CHIP, HEIGHT, STEP, TOP = 700, 140, 130, 66, 72, 80  # in the drawing's own units
+LETTERS = 17  # of a title, in one line of a chip
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,28 @@ class Stop:
 
 
 def draw(stops: Sequence[Stop]) -> str:
-    """The map as SVG, in the theme's colours, with a title and a description for those who cannot see it."""
+    """The map: an SVG in the theme's colours with its description, and over each lab that is ready a link to it.
+
+    The links lie over the drawing, not in it: JupyterLab mends the links of an output, and fails on those of an SVG.
+    """
     columns = {stage: [stop for stop in stops if stop.stage == stage] for stage in STAGES}
-    height = TOP + STEP * max(map(len, columns.values())) + 4
+    height = TOP + STEP * max(map(len, columns.values()))
     told = "; ".join(
         f"{stage}: " + (", ".join(f"lab {stop.number} {stop.title} ({stop.state})" for stop in column) or "no lab")
         for stage, column in columns.items()
     )
-    body = "".join(
-        _stage(i, stage, column) for i, (stage, column) in enumerate(columns.items())
-    )
+    pictures, links = [], []
+    for i, (stage, column) in enumerate(columns.items()):
+        pictures.append(_stage(i * COLUMN + 5, stage, last=i + 1 == len(STAGES)))
+        for row, stop in enumerate(column):
+            pictures.append(_chip(i * COLUMN + 5, TOP + row * STEP, stop))
+            links.append(_link(i * COLUMN + 5, TOP + row * STEP, height, stop) if stop.notebook else "")
     return (
-        f'<svg class="map" viewBox="0 0 {WIDTH} {height}" role="group" aria-labelledby="msec-map msec-told" '
+        f'<div class="map"><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="msec-map msec-told" '
         'xmlns="http://www.w3.org/2000/svg">'
         '<title id="msec-map">Where the attacker of each lab stands</title>'
-        f'<desc id="msec-told">From data to training, model, API and user. {esc(told)}.</desc>{body}</svg>'
+        f'<desc id="msec-told">From data to training, model, API and user. {esc(told)}.</desc>{"".join(pictures)}</svg>'
+        f'{"".join(links)}</div>'
     )
 
 
@@ -79,36 +86,42 @@ def legend() -> str:
     return f'<ul class="legend" aria-label="Parts of the course">{"".join(items)}</ul>'
 
 
-def _stage(i: int, stage: str, column: list[Stop]) -> str:
-    left, middle = i * COLUMN + 6, i * COLUMN + 6 + CHIP / 2
-    arrow = (
-        f'<path d="M{left + CHIP + 1} 30h7m-4 -4l4 4l-4 4" fill="none" stroke="currentColor" stroke-width="1.5"/>'
-        if i + 1 < len(STAGES)
-        else ""
-    )
+def _stage(left: int, stage: str, *, last: bool) -> str:
+    middle, edge = left + CHIP / 2, left + CHIP + 1
+    arrow = f'<path d="M{edge} 28h8m-4 -4l4 4l-4 4" fill="none" stroke="currentColor" stroke-width="1.5"/>'
     return (
-        f'<rect x="{left}" y="6" width="{CHIP}" height="48" rx="24" class="stage"/>'
-        f'<text x="{middle}" y="27" text-anchor="middle" class="name">{esc(stage)}</text>'
-        f'<text x="{middle}" y="44" text-anchor="middle" class="quiet">{esc(STANDS[stage])}</text>{arrow}'
-        f'<path d="M{middle} 54V{TOP - 10}" class="stem"/>' + "".join(_chip(left, TOP + row * STEP, stop) for row, stop in enumerate(column))
-    )
+        f'<path d="M{middle} 50V{TOP - 8}" class="stem"/>'
+        f'<rect x="{left}" y="5" width="{CHIP}" height="46" rx="23" class="stage"/>'
+        f'<text x="{middle}" y="25" text-anchor="middle" class="name">{esc(stage)}</text>'
+        f'<text x="{middle}" y="42" text-anchor="middle" class="quiet">{esc(STANDS[stage])}</text>'
+    ) + ("" if last else arrow)
 
 
 def _chip(left: int, top: int, stop: Stop) -> str:
-    at = PARTS.index(stop.part)
+    at, text, right = PARTS.index(stop.part), left + 13, left + CHIP - 8
     share = stop.done / stop.of if stop.of else 0
-    lines = textwrap.wrap(stop.title, LETTERS, break_long_words=False)[:2]
-    title = "".join(f'<tspan x="{left + 14}" dy="{0 if i == 0 else 15}">{esc(line)}</tspan>' for i, line in enumerate(lines))
-    drawn = (
-        f'<rect x="{left}" y="{top}" width="{CHIP}" height="{HEIGHT}" rx="5" class="chip{" next" * stop.next}"/>'
-        f'<rect x="{left}" y="{top}" width="6" height="{HEIGHT}" rx="2" fill="{COLOURS[at]}"/>'
-        f'<text x="{left + 14}" y="{top + 18}"><tspan class="number">{stop.number}</tspan>'
-        f'<tspan class="quiet"> · {NUMERALS[at]}</tspan></text>'
-        f'<text x="{left + CHIP - 9}" y="{top + 18}" text-anchor="end" class="quiet">{esc("continue here" if stop.next else stop.state)}</text>'
-        f'<text y="{top + 36}" class="label">{title}</text>'
-        f'<rect x="{left + 6}" y="{top + HEIGHT - 4}" width="{round(share * (CHIP - 8), 1)}" height="3" fill="{COLOURS[at]}"/>'
+    lines = textwrap.wrap(stop.title, LETTERS, break_long_words=False)[:3]
+    title = "".join(
+        f'<text x="{text}" y="{top + 32 + 13.5 * i}" class="label">{esc(line)}</text>' for i, line in enumerate(lines)
     )
-    words = f"Lab {stop.number}, {stop.title}: {stop.state}"
-    if not stop.notebook:
-        return f'<g class="{"planned" if stop.planned else "ready"}">{drawn}</g>'
-    return f'<a href="{quote(stop.notebook)}" aria-label="{esc(words)}">{drawn}</a>'
+    kind = "planned" if stop.planned else "ready"
+    return (
+        f'<g class="{kind}{" next" * stop.next}">'
+        f'<rect x="{left}" y="{top}" width="{CHIP}" height="{HEIGHT}" rx="4" class="chip"/>'
+        f'<rect x="{left}" y="{top}" width="5" height="{HEIGHT}" rx="2" fill="{COLOURS[at]}"/>'
+        f'<text x="{text}" y="{top + 16}"><tspan class="number">{stop.number}</tspan>'
+        f'<tspan class="quiet"> · {NUMERALS[at]}</tspan></text>'
+        f'<text x="{right}" y="{top + 16}" text-anchor="end" class="quiet">{esc(stop.state)}</text>{title}'
+        f'<rect x="{left + 5}" y="{top + HEIGHT - 4}" width="{share * (CHIP - 7):.1f}" height="4" '
+        f'fill="{COLOURS[at]}"/></g>'
+    )
+
+
+def _link(left: int, top: int, height: int, stop: Stop) -> str:
+    place = {
+        "left": left / WIDTH, "top": top / height, "width": CHIP / WIDTH, "height": HEIGHT / height
+    }  # fmt: skip
+    style = ";".join(f"{name}:{share:.3%}" for name, share in place.items())
+    ahead = ", continue here" if stop.next else ""
+    words = f"Lab {stop.number}, {stop.title}: {stop.state}{ahead}"
+    return f'<a href="{quote(stop.notebook)}" style="{style}" aria-label="{esc(words)}" title="{esc(words)}"></a>'

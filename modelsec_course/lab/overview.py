@@ -18,23 +18,22 @@ LOOK = """<style>
 .msec.course a.button{display:inline-block;padding:.5rem 1.1rem;border-radius:6px;background:var(--jp-brand-color1,#1976d2);
 color:var(--jp-ui-inverse-font-color1,#fff);font-weight:600;text-decoration:none}
 .msec.course a.button:hover{text-decoration:underline}
-.msec.course .scroll{overflow-x:auto;max-width:54rem}
-.msec.course svg.map{display:block;width:100%;min-width:640px;height:auto;color:var(--ink);font-size:12.5px;overflow:visible}
-.msec.course svg text{fill:currentColor;font-family:var(--jp-content-font-family,system-ui,sans-serif)}
-.msec.course svg .name{font-size:16px;font-weight:600}.msec.course svg .quiet{font-size:11.5px;fill:var(--soft)}
-.msec.course svg .number{font-weight:700}.msec.course svg .label{font-size:12.5px;font-weight:600}
-.msec.course svg a{color:inherit}.msec.course svg a .label{fill:var(--jp-content-link-color,#1976d2)}
-.msec.course svg .stage{fill:var(--inset);stroke:var(--line)}
-.msec.course svg .stem{stroke:var(--line);stroke-width:1.5}
+.msec.course .scroll{overflow-x:auto;max-width:52rem}
+.msec.course .map{position:relative;min-width:500px}
+.msec.course .map>a{position:absolute;border-radius:4px}
+.msec.course .map>a:hover{outline:2px solid var(--calm)}.msec.course .map>a:focus-visible{outline:3px solid var(--calm);outline-offset:1px}
+.msec.course svg{display:block;width:100%;height:auto;color:var(--ink)}
+.msec.course svg text{fill:currentColor;font-size:12px;font-family:var(--jp-content-font-family,system-ui,sans-serif)}
+.msec.course svg .name{font-size:15px;font-weight:600}.msec.course svg .quiet{font-size:11px;fill:var(--soft)}
+.msec.course svg .number{font-weight:700}.msec.course svg .ready .label{fill:var(--jp-content-link-color,#1976d2)}
+.msec.course svg .stage{fill:var(--inset);stroke:var(--line)}.msec.course svg .stem{stroke:var(--line);stroke-width:1.5}
 .msec.course svg .chip{fill:var(--wash);stroke:var(--line)}
-.msec.course svg .chip.next{stroke:var(--jp-brand-color1,#1976d2);stroke-width:2.5}
-.msec.course svg a{text-decoration:none}.msec.course svg a:hover .label{text-decoration:underline}
-.msec.course svg a:focus-visible .chip{stroke:var(--jp-brand-color1,#1976d2);stroke-width:3}
+.msec.course svg .next .chip{stroke:var(--calm);stroke-width:2.5}
 .msec.course svg .planned .chip{stroke-dasharray:4 3;fill:none}
 .msec.course svg .planned text,.msec.course svg .planned tspan{fill:var(--soft)}
 .msec.course ul.legend{display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;list-style:none;padding:0;margin:.7rem 0 1.2rem}
 .msec.course .swatch{display:inline-block;width:.8em;height:.8em;margin-right:.45em;border-radius:2px;vertical-align:-.05em}
-.msec.course table{border-collapse:collapse;max-width:54rem;width:100%;font-size:inherit;margin:0;table-layout:auto}
+.msec.course table{border-collapse:collapse;max-width:52rem;width:100%;font-size:inherit;margin:0;table-layout:auto}
 .msec.course caption{text-align:left;font-weight:600;padding:0 0 .3rem;color:var(--ink)}
 .msec.course th,.msec.course td{text-align:left;vertical-align:top;padding:.35rem .7rem .35rem 0;white-space:normal;
 border:0;border-bottom:1px solid var(--line);background:none;max-width:none;overflow-wrap:normal}
@@ -76,8 +75,9 @@ class Overview(Card):
         done, total = sum(one.done for one in standings), sum(one.total for one in standings)
         if ahead is None:
             return '<p class="go"><strong>Every lab is done.</strong></p>'
-        verb = "Continue here" if any(one.begun for one in standings) else "Begin here"
-        button = lab_link(ahead.number, f"{verb}: lab {ahead.number}, {plain(_short(ahead.lab.title))}", self.folder, "button")
+        begun = any(one.begun for one in standings)
+        words = f"Continue here: lab {ahead.number}, {_short(ahead.lab.title)}" if begun else f"Begin with lab {ahead.number}"
+        button = lab_link(ahead.number, words, self.folder, "button")
         bar = f'<progress max="{total}" value="{done}" aria-label="The whole course"></progress>'
         return f'<div class="go">{button}<span>{bar}{done} of {total} exercises and quiz questions done</span></div>'
 
