@@ -16,7 +16,7 @@ import torch
 
 from modelsec_course import data, runtime, zoo
 from modelsec_course.lab import check, claim, doctor, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, scenes, start, threat
+from modelsec_course.lab import finish, quiz, scenes, start, threat
 
 start("00")
 
@@ -359,4 +359,4 @@ quiz("00")
 # attacks that look for it.
 
 # %%
-progress("00")
+finish("00")

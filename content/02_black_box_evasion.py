@@ -17,7 +17,7 @@ import torch
 
 from modelsec_course import data, evasion, models, runtime, training, zoo
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, scenes, start, threat
+from modelsec_course.lab import finish, quiz, scenes, start, threat
 from modelsec_course.serving import Guard, Refused
 
 start("02")
@@ -702,4 +702,4 @@ quiz("02")
 # To see how the library writes these attacks, open `modelsec_course/evasion/blackbox.py`, `squares.py` and `decision.py`.
 
 # %%
-progress("02")
+finish("02")

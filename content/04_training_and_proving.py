@@ -20,7 +20,7 @@ from torch import nn
 
 from modelsec_course import data, evasion, models, robustness, runtime, training, zoo
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, scenes, start, threat
+from modelsec_course.lab import finish, quiz, scenes, start, threat
 
 start("04")
 
@@ -696,4 +696,4 @@ quiz("04")
 # To see how the library writes these, open `modelsec_course/robustness/`: `training.py`, `bounds.py` and `smoothing.py`.
 
 # %%
-progress("04")
+finish("04")

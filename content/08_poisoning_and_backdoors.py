@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from modelsec_course import data, evasion, membership, poisoning, runtime, training
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, scenes, start, threat
+from modelsec_course.lab import finish, quiz, scenes, start, threat
 
 start("08")
 
@@ -735,4 +735,4 @@ quiz("08")
 # Next, lab 09: what does a copy of a model cost?
 
 # %%
-progress("08")
+finish("08")

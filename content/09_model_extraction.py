@@ -23,7 +23,7 @@ from torch import nn
 from modelsec_course import data, evasion, extraction, models, runtime, training, zoo
 from modelsec_course.extraction import OutOfQueries, Victim, Watermark, agreement
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, scenes, start, threat
+from modelsec_course.lab import finish, quiz, scenes, start, threat
 from modelsec_course.membership import ensembles
 
 start("09")
@@ -753,4 +753,4 @@ quiz("09")
 # who was in its training set.
 
 # %%
-progress("09")
+finish("09")

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from modelsec_course import data, privacy, runtime
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, scenes, start, threat
+from modelsec_course.lab import finish, quiz, scenes, start, threat
 
 start("13")
 
@@ -627,4 +627,4 @@ quiz("13")
 # To see how the library writes these, open `modelsec_course/privacy/mechanisms.py`, `discrete.py` and `accounting.py`.
 
 # %%
-progress("13")
+finish("13")

@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from modelsec_course import data, inversion, membership, models, privacy, runtime, training, zoo
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, scenes, start, threat
+from modelsec_course.lab import finish, quiz, scenes, start, threat
 from modelsec_course.robustness import clopper_pearson
 
 start("14")
@@ -791,4 +791,4 @@ quiz("14")
 # `auditing.py`.
 
 # %%
-progress("14")
+finish("14")

@@ -6,6 +6,7 @@ from modelsec_course.lab import check, claim, explore, figures, guarantee, progr
 from modelsec_course.lab import figures, scenes, threat
 from modelsec_course.lab.check import check
 from modelsec_course.lab.claim import claim
+from modelsec_course.lab.closing import finish
 from modelsec_course.lab.explore import explore
 from modelsec_course.lab.guarantee import guarantee
 from modelsec_course.lab.health import doctor
@@ -15,6 +16,6 @@ from modelsec_course.lab.quiz import quiz
 from modelsec_course.lab.start import start
 
 __all__ = [
-    "check", "claim", "course", "doctor", "explore", "figures", "guarantee", "progress", "quiz", "scenes", "start",
+    "check", "claim", "course", "doctor", "explore", "figures", "finish", "guarantee", "progress", "quiz", "scenes", "start",
     "threat",
 ]  # fmt: skip
