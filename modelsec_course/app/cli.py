@@ -99,9 +99,9 @@ def run_doctor(arguments, rest: list[str]) -> int:
 
 
 def run_progress(arguments, rest: list[str]) -> None:
-    from modelsec_course.lab.standing import board
+    from modelsec_course.lab.standing import Course
 
-    board()
+    print(Course())
 
 
 def run_book(arguments, rest: list[str]) -> None:

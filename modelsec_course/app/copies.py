@@ -1,4 +1,8 @@
-"""The learner's copies of the notebooks: made when missing, refreshed while untouched, never overwritten."""
+"""The learner's copies of the notebooks: made when missing, refreshed while untouched, never overwritten.
+
+A copy is touched when its cells say something else than the edition it began as. JupyterLab's own changes do not count:
+outputs, metadata, an empty cell at the end, the last line's end.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,44 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
+import nbformat
+
 from modelsec_course.files import write_atomically
+
+START = "start.ipynb"
+FIRST_METADATA = {  # of every edition while the record held nothing but the hash of its file
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def words(path: Path) -> str | None:
+    """A digest of what a notebook's cells say; None for a file that is no notebook."""
+    try:
+        cells = nbformat.read(path, as_version=4).cells
+    except Exception:  # whatever a learner may leave there
+        return None
+    said = [[cell.cell_type, cell.source.rstrip()] for cell in cells if cell.source.strip()]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def as_delivered(path: Path) -> str | None:
+    """The digest of the file that an autosaved copy began as, for records that hold only that."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except Exception:
+        return None
+    notebook.metadata = nbformat.from_dict(FIRST_METADATA)
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {})
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    text = nbformat.writes(notebook, indent=1, ensure_ascii=False) + "\n"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Copies:
@@ -27,7 +64,13 @@ class Copies:
             held = json.loads(self.record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             held = {}
-        self.editions = held if isinstance(held, dict) else {}  # name of the copy: sha256 of the edition it began as
+        # Name of the copy: {"file": digest of the edition it began as, "words": of what that said}. Older records
+        # have the file's digest alone.
+        self.editions = (
+            {name: {"file": kept} if isinstance(kept, str) else kept for name, kept in held.items()}
+            if isinstance(held, dict) and all(isinstance(kept, str | dict) for kept in held.values())
+            else {}
+        )
 
     def refresh(self) -> list[str]:
         """Copy what is missing or new; returns a sentence for each new edition that stands beside a changed copy."""
@@ -38,29 +81,41 @@ class Copies:
         return said
 
     def _deliver(self, edition: Path) -> list[str]:
+        now = {"file": digest(edition), "words": words(edition)}
         for name in names(edition.stem):
-            copy, began_as, now = self.work / name, self.editions.get(name), digest(edition)
+            copy, began_as = self.work / name, self.editions.get(name, {})
             second = name != edition.name
-            if began_as == now and (copy.exists() or second):  # an offer that was deleted is not repeated
+            if began_as.get("file") == now["file"] and (copy.exists() or second):  # a deleted offer is not repeated
+                self.editions[name] = now
                 return []
-            if copy.exists() and digest(copy) not in (now, began_as):
+            if copy.exists() and not self._untouched(copy, now, began_as):
                 continue  # the learner's work
-            write_atomically(copy, edition.read_bytes())
+            if began_as or not copy.exists():  # without a record, outputs may be worth keeping
+                write_atomically(copy, edition.read_bytes())
             self.editions[name] = now
             return [f"{edition.name} has a new edition: it is in work/ as `{name}`, beside your own copy."] * second
         raise AssertionError("names never end")
 
+    def _untouched(self, copy: Path, *editions: dict[str, str]) -> bool:
+        says, files = words(copy), {edition.get("file") for edition in editions}
+        if digest(copy) in files or (says and says in {edition.get("words") for edition in editions}):
+            return True
+        return any("words" not in edition for edition in editions) and as_delivered(copy) in files - {None}
+
+    def untouched(self, name: str) -> bool:
+        """Does a copy still say what it said when it was made?"""
+        return name in self.editions and self._untouched(self.work / name, self.editions[name])
+
     def to_open(self, number: str | None) -> str:
-        """The copy to show, as part of a URL: the lab asked for, else the one last worked on, else the first."""
+        """The copy to show, as part of a URL: the lab asked for, else the start page, else the first lab."""
         copies = sorted(self.work.glob("[0-9][0-9]_*.ipynb"))
-        if number is not None:
-            found = [copy for copy in copies if copy.name.startswith(number.zfill(2))]
-            if not found:
-                labs = ", ".join(sorted({copy.name[:2] for copy in copies}))
-                sys.exit(f"There is no lab {number}: choose one of {labs}.")
-            return quote(found[0].name)
-        changed = [copy for copy in copies if digest(copy) != self.editions.get(copy.name)]
-        return quote(max(changed, key=lambda copy: copy.stat().st_mtime, default=copies[0]).name)
+        if number is None:
+            return START if (self.work / START).exists() else quote(copies[0].name)
+        found = [copy for copy in copies if copy.name.startswith(number.zfill(2))]
+        if not found:
+            labs = ", ".join(sorted({copy.name[:2] for copy in copies}))
+            sys.exit(f"There is no lab {number}: choose one of {labs}.")
+        return quote(found[0].name)
 
 
 def names(stem: str) -> Iterator[str]:

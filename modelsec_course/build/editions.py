@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+from collections.abc import Mapping
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
+from modelsec_course.build.links import link_labs
 from modelsec_course.build.source import EDITIONS, MARKER, Cell
 
 STUB = ("# YOUR CODE HERE", 'raise NotImplementedError("not attempted yet")')
@@ -29,8 +31,8 @@ MACHINERY = {"start", "threat.card", "guarantee", "quiz", "progress", "finish", 
 DEVELOPERS = re.compile(r"[ \t]*# (?:fmt: (?:skip|off|on)|noqa(?:: [\w, ]+)?)$")
 
 
-def edition(cells: list[Cell], folder: str) -> str:
-    """The text of one notebook."""
+def edition(cells: list[Cell], folder: str, number: str = "", notebooks: Mapping[str, str] | None = None) -> str:
+    """The text of one notebook. number: its lab's.  notebooks: number of a lab: file name, for links to it."""
     kinds = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
     made, seen = [], {}
     for cell in cells:
@@ -41,6 +43,8 @@ def edition(cells: list[Cell], folder: str) -> str:
             continue
         if cell.code:
             source = clean("\n".join(with_stubs(source) if folder == "notebooks" else without_markers(source)))
+        elif cell.notebook.cell_type == "markdown":
+            source = link_labs(source, notebooks or {}, number)
         new = kinds[cell.notebook.cell_type](source)
         new["id"] = name if seen[name] == 1 else f"{name}-{seen[name]}"
         tags = [tag for tag in cell.tags if tag not in EDITIONS.values()]

@@ -9,14 +9,25 @@ from typing import Any
 
 from modelsec_course.lab.expect import expect, expect_close
 
-__all__ = ["Exercise", "Lab", "Question", "expect", "expect_close"]
+__all__ = ["PARTS", "STAGES", "Exercise", "Lab", "Planned", "Question", "expect", "expect_close"]
 
 Property = Callable[[Callable], None]
+PARTS = (
+    "Integrity at test time",
+    "Integrity at training time",
+    "Confidentiality",
+    "Privacy by design",
+    "Running it",
+)
+STAGES = ("data", "training", "model", "API", "user")  # where an attacker may stand, in the order of a model's life
 
 
 @dataclass(frozen=True)
 class Lab:
-    """The facts of a lab's header card. `seconds` estimates the computing on two CPU cores."""
+    """The facts of a lab's header card. `seconds` estimates the computing on two CPU cores.
+
+    part: the part of the course, one of PARTS.  stage: where the attacker stands, one of STAGES.
+    """
 
     number: str
     title: str
@@ -26,12 +37,36 @@ class Lab:
     prerequisites: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
     seconds: int = 30
+    part: str = PARTS[0]
+    stage: str = "model"
 
     def __post_init__(self):
+        _check_place(self.part, self.stage)
         if not re.fullmatch(r"\d\d", self.number):
             raise ValueError(f"number must be two digits, like '01', not {self.number!r}")
         if self.difficulty not in range(1, 6):
             raise ValueError(f"difficulty must be 1 to 5, not {self.difficulty!r}")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A lab that is not written yet: what the course's map says of it."""
+
+    number: str
+    title: str
+    question: str
+    part: str
+    stage: str
+
+    def __post_init__(self):
+        _check_place(self.part, self.stage)
+
+
+def _check_place(part: str, stage: str) -> None:
+    if part not in PARTS:
+        raise ValueError(f"part must be one of {', '.join(PARTS)}, not {part!r}")
+    if stage not in STAGES:
+        raise ValueError(f"stage must be one of {', '.join(STAGES)}, not {stage!r}")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass
 from types import ModuleType
 
-from modelsec_course.lab.exercise import Exercise, Lab, Question
+from modelsec_course.lab.exercise import Exercise, Lab, Planned, Question
 from modelsec_course.lab.threat import Threat
 
-__all__ = ["ROOMS", "Contents", "about", "find", "labs", "load", "rooms"]
+__all__ = ["ROOMS", "Contents", "about", "find", "labs", "load", "planned", "rooms"]
 
 ROOMS = "modelsec_course.labs"  # by name: the engine is imported by the labs, and imports none
 
@@ -36,6 +36,12 @@ def rooms() -> dict[str, str]:
 def labs() -> list[str]:
     """The numbers of the labs that exist, in order: ["00", "01", …]."""
     return list(rooms())
+
+
+def planned() -> list[Planned]:
+    """The labs that the course has announced and not yet built, in order."""
+    listed = importlib.import_module(f"{ROOMS}.planned").PLANNED
+    return sorted((one for one in listed if one.number not in labs()), key=lambda one: one.number)
 
 
 def about(number: str | int) -> Lab:

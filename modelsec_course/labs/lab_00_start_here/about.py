@@ -16,6 +16,8 @@ LAB = Lab(
         "see what a defence moves from one property to another",
     ),
     seconds=5,
+    part="Integrity at test time",
+    stage="user",
 )
 
 THREAT = Threat(

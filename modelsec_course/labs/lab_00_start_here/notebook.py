@@ -17,7 +17,7 @@ import torch
 from modelsec_course import data, runtime, zoo
 from modelsec_course.app.health import doctor
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, start, threat
+from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_00_start_here import scene
 
 start("00")
@@ -363,4 +363,4 @@ quiz("00")
 # attacks that look for it.
 
 # %%
-progress("00")
+finish("00")

@@ -17,6 +17,8 @@ LAB = Lab(
         "attack a defence through the defence",
     ),
     seconds=30,
+    part="Integrity at test time",
+    stage="model",
 )
 
 THREAT = Threat(

@@ -16,7 +16,7 @@ from torch import nn
 
 from modelsec_course import data, evasion, models, runtime, training, zoo
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, start, threat
+from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_01_white_box_evasion import scene
 
 start("01")
@@ -508,4 +508,4 @@ quiz("01")
 # same in fewer copies of the batch, and leave inputs alone once they have fallen.
 
 # %%
-progress("01")
+finish("01")

@@ -17,6 +17,8 @@ LAB = Lab(
         "build a defence that watches queries, and attack it again",
     ),
     seconds=40,
+    part="Integrity at test time",
+    stage="API",
 )
 
 THREAT = Threat(

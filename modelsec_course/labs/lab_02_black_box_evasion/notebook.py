@@ -17,7 +17,7 @@ import torch
 
 from modelsec_course import data, evasion, models, runtime, training, zoo
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, start, threat
+from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_02_black_box_evasion import scene
 from modelsec_course.serving import Guard, Refused
 
@@ -703,4 +703,4 @@ quiz("02")
 # To see how the library writes these attacks, open `modelsec_course/evasion/blackbox.py`, `squares.py` and `decision.py`.
 
 # %%
-progress("02")
+finish("02")

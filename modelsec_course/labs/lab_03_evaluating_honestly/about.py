@@ -17,6 +17,8 @@ LAB = Lab(
         "raise the flags that a fake defence cannot hide, and find what is wrong with an evaluation by a control",
     ),
     seconds=40,
+    part="Integrity at test time",
+    stage="model",
 )
 
 THREAT = Threat(

@@ -18,7 +18,7 @@ from torch import nn
 
 from modelsec_course import data, evasion, models, robustness, runtime, training, zoo
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, start, threat
+from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_03_evaluating_honestly import scene
 
 start("03")
@@ -737,4 +737,4 @@ quiz("03")
 # In the library: `evasion/auto_pgd.py`, `evasion/adaptive.py`, `robustness/evaluation.py` and `robustness/flags.py`.
 
 # %%
-progress("03")
+finish("03")

@@ -17,6 +17,8 @@ LAB = Lab(
         "put attacks and proofs on one axis, and trust neither alone",
     ),
     seconds=40,
+    part="Integrity at test time",
+    stage="model",
 )
 
 THREAT = Threat(

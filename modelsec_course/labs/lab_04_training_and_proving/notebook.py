@@ -20,7 +20,7 @@ from torch import nn
 
 from modelsec_course import data, evasion, models, robustness, runtime, statistics, training, zoo
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, start, threat
+from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_04_training_and_proving import scene
 
 start("04")
@@ -697,4 +697,4 @@ quiz("04")
 # To see how the library writes these, open `modelsec_course/robustness/`: `hardening.py`, `bounds.py` and `smoothing.py`.
 
 # %%
-progress("04")
+finish("04")

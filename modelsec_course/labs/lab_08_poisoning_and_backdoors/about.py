@@ -17,6 +17,8 @@ LAB = Lab(
         "prove how many poisoned rows a prediction withstands",
     ),
     seconds=35,
+    part="Integrity at training time",
+    stage="data",
 )
 
 THREAT = Threat(

@@ -17,6 +17,8 @@ LAB = Lab(
         "test whether a model is a copy, with a p-value that does not accuse the innocent",
     ),
     seconds=25,
+    part="Confidentiality",
+    stage="API",
 )
 
 THREAT = Threat(

@@ -23,7 +23,7 @@ from torch import nn
 from modelsec_course import data, ensembles, evasion, extraction, models, runtime, training, zoo
 from modelsec_course.extraction import OutOfQueries, Victim, Watermark, agreement
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, start, threat
+from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_09_model_extraction import scene
 
 start("09")
@@ -767,4 +767,4 @@ quiz("09")
 # who was in its training set.
 
 # %%
-progress("09")
+finish("09")

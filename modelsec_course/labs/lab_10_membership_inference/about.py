@@ -17,6 +17,8 @@ LAB = Lab(
         "tell leakage of a record from what anybody could have guessed",
     ),
     seconds=40,
+    part="Confidentiality",
+    stage="API",
 )
 
 THREAT = Threat(

@@ -16,7 +16,7 @@ from torch.distributions import Normal
 
 from modelsec_course import data, ensembles, membership, runtime, training
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, start, threat
+from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_10_membership_inference import scene
 from modelsec_course.models import Normalize, initialise
 from modelsec_course.statistics import clopper_pearson
@@ -780,4 +780,4 @@ quiz("10")
 # shadow models, or other machines, see `docs/beyond-one-machine.md`.
 
 # %%
-progress("10")
+finish("10")

@@ -17,6 +17,8 @@ LAB = Lab(
         "attack a service that rounds its answers",
     ),
     seconds=35,
+    part="Confidentiality",
+    stage="model",
 )
 
 THREAT = Threat(

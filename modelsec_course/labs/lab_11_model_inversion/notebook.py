@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 
 from modelsec_course import data, evasion, extraction, inversion, runtime, training, zoo
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, start, threat
+from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_11_model_inversion import scene
 from modelsec_course.statistics import clopper_pearson
 
@@ -509,4 +509,4 @@ quiz("11")
 # invert them. To see how the library writes these, open `modelsec_course/inversion/classes.py`, `priors.py` and `judging.py`.
 
 # %%
-progress("11")
+finish("11")

@@ -20,6 +20,8 @@ LAB = Lab(
         "say what a sum still tells, and what noise with a proof costs",
     ),
     seconds=40,
+    part="Confidentiality",
+    stage="training",
 )
 
 THREAT = Threat(

@@ -22,7 +22,7 @@ from torch.nn.utils import parameters_to_vector
 from modelsec_course import data, federated, inversion, privacy, runtime, training
 from modelsec_course.federated import MODULUS, expand
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, start, threat
+from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_12_gradient_leakage import scene
 from modelsec_course.models import initialise, linear
 
@@ -917,4 +917,4 @@ quiz("12")
 # To see how the library writes these, open `modelsec_course/inversion/matching.py`, `lbfgs.py` and `modelsec_course/federated/`.
 
 # %%
-progress("12")
+finish("12")

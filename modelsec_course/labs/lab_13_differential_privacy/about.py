@@ -17,6 +17,8 @@ LAB = Lab(
         "tell a bound from a number that looks like one",
     ),
     seconds=20,
+    part="Privacy by design",
+    stage="data",
 )
 
 THREAT = Threat(

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from modelsec_course import data, privacy, runtime
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, start, threat
+from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_13_differential_privacy import scene
 
 start("13")
@@ -634,4 +634,4 @@ quiz("13")
 # To see how the library writes these, open `modelsec_course/privacy/mechanisms.py`, `discrete.py` and `accounting.py`.
 
 # %%
-progress("13")
+finish("13")

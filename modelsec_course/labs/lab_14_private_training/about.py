@@ -17,6 +17,8 @@ LAB = Lab(
         "say which bug an audit can see, and what it cannot",
     ),
     seconds=40,
+    part="Privacy by design",
+    stage="training",
 )
 
 THREAT = Threat(

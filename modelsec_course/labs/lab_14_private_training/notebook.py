@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from modelsec_course import data, ensembles, inversion, membership, models, privacy, runtime, training, zoo
 from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import progress, quiz, start, threat
+from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_14_private_training import scene
 from modelsec_course.statistics import clopper_pearson
 
@@ -818,4 +818,4 @@ quiz("14")
 # `auditing.py`.
 
 # %%
-progress("14")
+finish("14")
