@@ -2,7 +2,7 @@
 
 from modelsec_course.lab.scenes.appearing import watch_a_face_appear
 from modelsec_course.lab.scenes.copies import grow_a_copy
-from modelsec_course.lab.scenes.digits import attack_a_digit
+from modelsec_course.lab.scenes.digits import attack_a_sign
 from modelsec_course.lab.scenes.fakes import climb_the_ladder, ladder, rungs
 from modelsec_course.lab.scenes.leaks import watch_it_leak
 from modelsec_course.lab.scenes.neighbours import two_neighbours
@@ -14,7 +14,7 @@ from modelsec_course.lab.scenes.triggers import draw_a_trigger
 from modelsec_course.lab.scenes.tumours import drag_a_record, two_classes
 
 __all__ = [
-    "attack_a_digit",
+    "attack_a_sign",
     "audit_table",
     "climb_the_ladder",
     "drag_a_record",
