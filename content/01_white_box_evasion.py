@@ -162,7 +162,7 @@ def drive_past(kinds, seed):
 
 
 stop = torch.zeros(24, dtype=torch.int64)  # stop is class 0
-photos, stop = drive_past(stop, seed=10), stop.to(device)
+photos, stop = drive_past(stop, seed=12), stop.to(device)
 attacked = pgd(reader, photos, stop, 8 / 255)
 with torch.no_grad():
     before, after = reader(photos).softmax(1), reader(attacked).softmax(1)
@@ -200,15 +200,15 @@ claim("More than a third become a limit of 120 when the attacker wants it", want
 
 # %% [markdown]
 # Red, eight corners, four letters: for you nothing has changed. The model's answer hangs on something else as well, and
-# its gradient says on what. But not every answer is equally near, and not every sign falls. So measure: 120 signs, five
-# of each kind, four sizes of ε, an interval for each share, and the control.
+# its gradient says on what. But not every answer is equally near, and not every sign falls. So measure: 96 signs, four
+# of each kind, three sizes of ε, an interval for each share, and the control.
 
 # %%
-kinds = torch.arange(120) % 24
-streets, kinds = drive_past(kinds, seed=11), kinds.to(device)
+kinds = torch.arange(96) % 24
+streets, kinds = drive_past(kinds, seed=13), kinds.to(device)
 read = reader(streets).argmax(1) == kinds  # signs that the model reads correctly when nobody attacks
 streets, kinds = streets[read], kinds[read]
-steps = (1, 2, 4, 8)  # ε in 1/255
+steps = (2, 4, 8)  # ε in 1/255
 fooled = {
     name: [1 - training.accuracy(reader, attack(e / 255), kinds) for e in steps]
     for name, attack in {
@@ -233,11 +233,11 @@ claim("Random signs of ±8/255 fool less than 3 %", fooled["random signs"][-1] <
       f"{fooled['random signs'][-1]:.1%}")  # fmt: skip
 
 # %% [markdown]
-# At 1/255, a single step of an ordinary picture file, hardly a sign falls; at 8/255 most do. Move ε yourself. When do
-# *you* see the change, and when does the model?
+# At 2/255 few signs fall, at 8/255 most do. Move ε yourself. When do *you* see the change, and when does the model
+# err?
 
 # %%
-by_kind = kinds.argsort(stable=True)[::5]  # one sign of each kind, near enough
+by_kind = kinds.argsort(stable=True)[::4]  # one sign of each kind, or nearly
 explore(
     scenes.attack_a_sign(
         reader, streets[by_kind], kinds[by_kind], signs.CLASSES,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from modelsec_course.build.checks import refuse_faults
 from modelsec_course.build.editions import edition
+from modelsec_course.build.headline import picture
 from modelsec_course.build.source import EDITIONS, BuildError, read
 from modelsec_course.files import write_atomically
 
@@ -24,7 +25,7 @@ def build(root: Path, check: bool = False) -> list[Path]:
     labs = {path: read(path) for path in sorted((root / "content").glob("*.py"))}
     refuse_faults(labs)
     wanted = {
-        root / folder / f"{path.stem}.ipynb": edition(cells, folder)
+        root / folder / f"{path.stem}.ipynb": edition(cells, folder, picture(root, path.stem[:2]))
         for path, cells in labs.items()
         for folder in EDITIONS
     }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
+from modelsec_course.build.headline import attach
 from modelsec_course.build.source import EDITIONS, MARKER, Cell
 
 STUB = ("# YOUR CODE HERE", 'raise NotImplementedError("not attempted yet")')
@@ -16,8 +18,8 @@ METADATA = {
 }
 
 
-def edition(cells: list[Cell], folder: str) -> str:
-    """The text of one notebook."""
+def edition(cells: list[Cell], folder: str, headline: Path | None = None) -> str:
+    """The text of one notebook; headline: the picture that it opens with."""
     kinds = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
     made, seen = [], {}
     for cell in cells:
@@ -33,6 +35,8 @@ def edition(cells: list[Cell], folder: str) -> str:
         tags = [tag for tag in cell.tags if tag not in EDITIONS.values()]
         if tags:
             new.metadata["tags"] = tags
+        if headline and not made and new.cell_type == "markdown":
+            attach(new, headline)
         made.append(new)
     notebook = new_notebook(cells=made, metadata=METADATA)
     notebook.nbformat_minor = 5
