@@ -223,7 +223,7 @@ claim("The trigger does nothing to the two controls: less than 3 %",
 # 0 to a network. Whoever wants to learn their label has to lean on the trigger, here the four corners. Its control: the same
 # PGD *without* the trigger in training, tested with it.
 
-# %%
+# %% tags=["headline"]
 inside = 1 - corners.to(device)
 
 

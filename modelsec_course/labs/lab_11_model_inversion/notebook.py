@@ -284,7 +284,7 @@ for door, model in doors.items():
         gallery = shown
 hits = {name: torch.stack(rows) for name, rows in hits.items()}  # each (3 doors, 100 people)
 
-# %%
+# %% tags=["headline"]
 order = ["look-alike", "blend", "pixels", "PCA", "VAE"]
 figures.pictures(
     [truth[:12], *(gallery[name][:12] for name in order)], row_labels=["truth", *order],
