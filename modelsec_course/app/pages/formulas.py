@@ -23,7 +23,7 @@ def mathml(tex: str, *, display: bool = False) -> str:
     for command, known in LACKING.items():
         tex = re.sub(re.escape(command) + r"(?![A-Za-z])", lambda _, known=known: known, tex)
     root = ET.fromstring(convert(tex.strip(), display="block" if display else "inline"))
-    if unknown := re.findall(r"\\[A-Za-z]*", "".join(root.itertext())):
+    if unknown := re.findall(r"\\[A-Za-z]*", " ".join(root.itertext())):
         raise ValueError(f"the formula {tex.strip()} has {', '.join(unknown)}, which cannot be set as MathML")
     for element in list(root.iter()):
         _mend(element, display)

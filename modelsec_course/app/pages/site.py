@@ -45,7 +45,7 @@ SHELL = """<!DOCTYPE html>
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Page:
     """A notebook as it stands in the book: `name`.html."""
 
@@ -140,7 +140,7 @@ def _pager(before: Page | None, after: Page | None) -> str:
 def _search_index(pages: list[Page]) -> str:
     """A line for each section: [file, page's title, anchor, section's title, words]. Safe inside a script."""
     rows = [
-        [page.file, page.title, quote(section.id), section.title, " ".join(section.words)]
+        [page.file, page.title, quote(section.id), section.title, " ".join(filter(None, section.words))]
         for page in pages
         for section in page.sections
     ]
