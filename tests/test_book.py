@@ -155,10 +155,10 @@ def test_formulas_are_mathml_and_code_keeps_its_dollars(pages):
 def test_a_widget_stands_as_frames_with_their_settings(pages):
     page = pages["00_start.html"]
     strip = page.partition('<div class="stills"')[2].partition("</div>")[0]
-    assert re.findall(r"<strong>(.*?)</strong> <code>1</code> at (.*?)<", strip) == [
-        ("ε 0.0.", "0.00"),
-        ("ε 0.1.", "0.10"),
-        ("ε 0.2.", "0.20"),
+    assert re.findall(r"<strong>(.*?)</strong><br><code>1</code> at (.*?)<", strip) == [
+        ("ε: 0.0", "0.00"),
+        ("ε: 0.1", "0.10"),
+        ("ε: 0.2", "0.20"),
     ]
     assert strip.count("<img") == 3
     assert "This setting could not be drawn: ValueError: too &lt;far&gt;" in strip
@@ -208,9 +208,28 @@ def test_a_formula_that_would_show_as_tex_is_refused():
         mathml(r"\nonesuch x")
 
 
+def shape(formula):
+    """Tags and texts, without attributes."""
+    return re.sub(r"<(\w+) [^>]*>", r"<\1>", formula)
+
+
 def test_limits_stand_under_a_displayed_maximum_and_beside_an_inline_one():
-    assert "<munder><mo>max</mo>" in mathml(r"\max_x f", display=True)
-    assert "<msub><mo>max</mo>" in mathml(r"\max_x f")
+    assert "<munder><mo>max</mo><mi>x</mi></munder>" in shape(mathml(r"\max_x f", display=True))
+    assert "<msub><mo>max</mo><mi>x</mi></msub>" in shape(mathml(r"\max_x f"))
+
+
+def test_a_function_stands_off_from_its_argument_but_not_from_a_bracket():
+    assert '<mo lspace="0.17em" rspace="0.17em">log</mo>' in mathml(r"p \log q")
+    assert '<mo lspace="0" rspace="0">ln</mo>' in mathml(r"\ln(2)")
+
+
+def test_bars_enclose_closely():
+    formula = mathml(r"|w| + \lVert w \rVert_2")
+    assert re.findall(r"<mo ([^>]*)>[|‖]<", formula) == ['stretchy="false" lspace="0" rspace="0"'] * 4
+
+
+def test_distributed_as_is_a_relation():
+    assert "<mo>∼</mo>" in mathml(r"z \sim N")
 
 
 def luminance(colour):

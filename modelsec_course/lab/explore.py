@@ -21,6 +21,7 @@ ARROW = (
     """%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath fill='%23ddd' """
     """d='M5.2 5.9 9 9.7l3.8-3.8 1.2 1.2-5 5-5-5z'/%3E%3C/svg%3E")}</style>"""
 )
+STRIP = "display:grid;gap:.6rem 1.2rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr))"
 DELAY = 0.03  # seconds to gather the values of a fast drag: only the last is drawn
 
 
@@ -75,7 +76,8 @@ class Explorer(widgets.VBox):
         others = [f"{c.description} {_reading(c)}" for other, c in self.controls.items() if other != name]
         note = f"Stills of an interactive figure{'; ' + ', '.join(others) if others else ''}."
         caption = f'<p style="{PROSE};max-width:46rem">{inline(self._caption)} <em>{esc(note)}</em></p>'
-        return f'{caption}<div class="stills" role="group" aria-label="{esc(plain(note))}">{"".join(frames)}</div>'
+        strip = f'class="stills" style="{STRIP}" role="group" aria-label="{esc(plain(note))}"'
+        return f"{caption}<div {strip}>{''.join(frames)}</div>"
 
     def _still(self, name: str, label: str, value: Any) -> str:
         try:
@@ -83,7 +85,7 @@ class Explorer(widgets.VBox):
             picture = shown.image()
         except Exception as error:
             picture, description = "", f"This setting could not be drawn: {type(error).__name__}: {error}"
-        words = f"<strong>{esc(self.controls[name].description)} {esc(label)}.</strong> {inline(description)}"
+        words = f"<strong>{esc(self.controls[name].description)}: {esc(label)}</strong><br>{inline(description)}"
         return f'<figure style="margin:.5rem 0">{picture}<figcaption style="{PROSE}">{words}</figcaption></figure>'
 
     def _frame(self, values: Mapping[str, Any], caption: str | None = None) -> tuple[Shown, str]:

@@ -110,10 +110,10 @@ def test_a_control_that_cannot_be_is_refused(wrong):
 def test_stills_vary_the_first_slider_of_real_numbers_and_leave_the_widget_as_it_is(explorer):
     before, draws = explorer.values, explorer.draws
     strip = explorer.stills(3)
-    assert re.findall(r"<strong>(.*?)</strong> (.*?)<", strip) == [
-        ("ε (L∞) 0.00.", "At ε = 0.00 &lt;digit&gt; 2 is read as a."),
-        ("ε (L∞) 0.15.", "At ε = 0.15 &lt;digit&gt; 2 is read as a."),
-        ("ε (L∞) 0.30.", "At ε = 0.30 &lt;digit&gt; 2 is read as a."),
+    assert re.findall(r"<strong>(.*?)</strong><br>(.*?)<", strip) == [
+        ("ε (L∞): 0.00", "At ε = 0.00 &lt;digit&gt; 2 is read as a."),
+        ("ε (L∞): 0.15", "At ε = 0.15 &lt;digit&gt; 2 is read as a."),
+        ("ε (L∞): 0.30", "At ε = 0.30 &lt;digit&gt; 2 is read as a."),
     ]
     assert "The caption" in strip
     assert "index 2, shape first, noise off" in strip
@@ -132,7 +132,7 @@ def test_stills_vary_the_first_slider_of_real_numbers_and_leave_the_widget_as_it
 )
 def test_stills_of_other_controls(control, settings):
     strip = Explorer(lambda x: plt.figure(figsize=(1, 1)), {"x": control}).stills()
-    assert re.findall(r"<strong>x (.*?)\.</strong>", strip) == settings
+    assert re.findall(r"<strong>x: (.*?)</strong>", strip) == settings
 
 
 def test_stills_are_drawn_only_when_asked_for(monkeypatch):

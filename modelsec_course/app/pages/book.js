@@ -23,9 +23,10 @@ function score(entry, terms) {
 
 function snippet(entry, terms) {
   const at = Math.min(...terms.map((term) => entry.inWords.indexOf(term)).filter((place) => place >= 0));
-  if (!Number.isFinite(at)) return entry.words.slice(0, 110);
+  if (!Number.isFinite(at)) return entry.words.slice(0, 110) + (entry.words.length > 110 ? " …" : "");
   const start = Math.max(0, entry.words.lastIndexOf(" ", Math.max(0, at - 40)));
-  return (start ? "… " : "") + entry.words.slice(start, start + 130).trim() + " …";
+  const end = start + 130;
+  return (start ? "… " : "") + entry.words.slice(start, end).trim() + (end < entry.words.length ? " …" : "");
 }
 
 function marked(text, terms) {
@@ -120,6 +121,20 @@ document.addEventListener("scroll", () => {
   requestAnimationFrame(() => { waiting = false; follow(); });
 }, { passive: true });
 follow();
+
+// A still frame grows to the whole column, and back.
+for (const picture of document.querySelectorAll(".stills img")) {
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "frame" });
+  picture.replaceWith(button);
+  button.append(picture);
+  const grow = (large) => {
+    button.closest("figure").classList.toggle("large", large);
+    button.setAttribute("aria-expanded", String(large));
+    button.title = large ? "Smaller" : "Larger";
+  };
+  button.addEventListener("click", () => grow(button.getAttribute("aria-expanded") === "false"));
+  grow(false);
+}
 
 // What scrolls sideways must be reachable without a mouse.
 for (const box of document.querySelectorAll("main pre, .formula, .table")) {

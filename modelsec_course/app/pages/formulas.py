@@ -10,7 +10,10 @@ from latex2mathml.converter import convert
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 LACKING = {r"\arg": r"\operatorname{arg}"}  # what the converter does not know, in words that it does
 LIMITS = ("max", "min")  # what a displayed formula writes under, not beside
-STIFF = ("‖", "|")  # these grow only where TeX says so
+BARS = ("‖", "|")  # fences, which grow only where TeX says so
+OPENING = ("(", "[", "{")
+OPERATOR = f"{{{NAMESPACE}}}mo"
+THIN = "0.17em"
 
 ET.register_namespace("", NAMESPACE)
 
@@ -25,20 +28,26 @@ def mathml(tex: str, *, display: bool = False) -> str:
     root = ET.fromstring(convert(tex.strip(), display="block" if display else "inline"))
     if unknown := re.findall(r"\\[A-Za-z]*", " ".join(root.itertext())):
         raise ValueError(f"the formula {tex.strip()} has {', '.join(unknown)}, which cannot be set as MathML")
-    for element in list(root.iter()):
-        _mend(element, display)
+    for row in list(root.iter()):
+        for i, element in enumerate(row):
+            _mend(element, display, first=i == 0, after=row[i + 1] if i + 1 < len(row) else None)
     return ET.tostring(root, encoding="unicode").replace(f' xmlns="{NAMESPACE}"', "")
 
 
-def _mend(element: ET.Element, display: bool) -> None:
-    """Where the converter's MathML does not look as TeX does."""
-    name = _name(element)
-    if element.text == "~" and name == "mi":  # \sim
-        element.tag, element.text = f"{{{NAMESPACE}}}mo", "∼"
-    elif name == "mo" and element.text in STIFF and "minsize" not in element.attrib:
-        element.set("stretchy", "false")
-    elif display and name == "msub" and _name(element[0]) == "mo" and element[0].text in LIMITS:
-        element.tag = f"{{{NAMESPACE}}}munder"
+def _mend(element: ET.Element, display: bool, first: bool, after: ET.Element | None) -> None:
+    """Where the converter's MathML does not look as TeX does. after: what stands to the right of the element."""
+    core = element[0] if _name(element) in ("msub", "msup", "munder") else element
+    kind, text = _name(core), core.text or ""
+    if kind == "mi" and text == "~":  # \sim
+        core.tag, core.text = OPERATOR, "∼"
+    elif kind == "mo" and text in BARS and "minsize" not in core.attrib:
+        core.attrib |= {"stretchy": "false", "lspace": "0", "rspace": "0"}
+    elif kind in ("mi", "mo") and len(text) > 1 and text.isascii() and text.isalpha():  # log, max, …
+        core.tag = OPERATOR
+        opens = after is None or (after.text or "") in OPENING
+        core.attrib |= {"lspace": "0" if first else THIN, "rspace": "0" if opens else THIN}
+        if display and text in LIMITS and _name(element) == "msub":
+            element.tag = f"{{{NAMESPACE}}}munder"
 
 
 def _name(element: ET.Element) -> str:
