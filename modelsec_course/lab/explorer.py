@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets as widgets
+import numpy as np
 from IPython.display import display
 
 from modelsec_course.lab.markup import PROSE, box, clip, esc, inline, plain
@@ -19,6 +21,7 @@ ARROW = (
     """%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath fill='%23ddd' """
     """d='M5.2 5.9 9 9.7l3.8-3.8 1.2 1.2-5 5-5-5z'/%3E%3C/svg%3E")}</style>"""
 )
+STRIP = "display:grid;gap:.6rem 1.2rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr))"
 DELAY = 0.03  # seconds to gather the values of a fast drag: only the last is drawn
 
 
@@ -54,21 +57,46 @@ class Explorer(widgets.VBox):
         if values == self._drawn:
             return
         try:
-            with figures_apart():
-                use_style()
-                made = self._draw(**values)
-                figure, description = made if isinstance(made, tuple) else (made, "")
-                if not hasattr(figure, "savefig"):
-                    raise TypeError(
-                        f"draw must return a figure or (figure, description), not a {type(figure).__name__}"
-                    )
-                shown = Shown(figure, self._caption, description or self._caption, scale=1.5)
+            shown, description = self._frame(values)
         except Exception as error:
             self._say(f"This setting could not be drawn: {type(error).__name__}: {clip(str(error), 300)}", alert=True)
             return
         self._drawn, self.draws = values, self.draws + 1
         self._picture.value = shown.html()
         self._say(description)
+
+    def stills(self, count: int = 4) -> str:
+        """HTML of the figure at up to `count` settings of one control, for a page without a kernel.
+
+        That control is the first slider of real numbers, else the first of all; the others stay as they are.
+        """
+        name = next((name for name, c in self.controls.items() if isinstance(c, widgets.FloatSlider)), None)
+        name = name or next(iter(self.controls))
+        frames = [self._still(name, *setting) for setting in _settings(self.controls[name], count)]
+        others = [f"{c.description} {_reading(c)}" for other, c in self.controls.items() if other != name]
+        note = f"Stills of an interactive figure{'; ' + ', '.join(others) if others else ''}."
+        caption = f'<p style="{PROSE};max-width:46rem">{inline(self._caption)} <em>{esc(note)}</em></p>'
+        strip = f'class="stills" style="{STRIP}" role="group" aria-label="{esc(plain(note))}"'
+        return f"{caption}<div {strip}>{''.join(frames)}</div>"
+
+    def _still(self, name: str, label: str, value: Any) -> str:
+        try:
+            shown, description = self._frame(self.values | {name: value}, caption="")
+            picture = shown.image()
+        except Exception as error:
+            picture, description = "", f"This setting could not be drawn: {type(error).__name__}: {error}"
+        words = f"<strong>{esc(self.controls[name].description)}: {esc(label)}</strong><br>{inline(description)}"
+        return f'<figure style="margin:.5rem 0">{picture}<figcaption style="{PROSE}">{words}</figcaption></figure>'
+
+    def _frame(self, values: Mapping[str, Any], caption: str | None = None) -> tuple[Shown, str]:
+        caption = self._caption if caption is None else caption
+        with figures_apart():
+            use_style()
+            made = self._draw(**values)
+            figure, description = made if isinstance(made, tuple) else (made, "")
+            if not hasattr(figure, "savefig"):
+                raise TypeError(f"draw must return a figure or (figure, description), not a {type(figure).__name__}")
+            return Shown(figure, caption, description or self._caption, scale=1.5), description
 
     def _changed(self, _) -> None:
         try:
@@ -92,7 +120,8 @@ class Explorer(widgets.VBox):
         if bundle is not None:
             settings = ", ".join(f"{control.description} {control.value}" for control in self.controls.values())
             bundle["text/plain"] = f"{self._caption}\n{settings}\n{self.description}".strip()
-            bundle["text/html"] = self._picture.value + box(f"<p>{esc(settings)}</p><p>{esc(self.description)}</p>")
+            still = self._picture.value + box(f"<p>{esc(settings)}</p><p>{esc(self.description)}</p>")
+            bundle["text/html"] = self.stills() if os.environ.get("MODELSEC_STILLS") else still
         return (bundle, *rest) if rest else bundle
 
     def __repr__(self) -> str:
@@ -106,6 +135,29 @@ def explore(draw: Callable, *, caption: str = "", labels: Mapping[str, str] | No
     a list, or a dict of value by label, a menu; True or False a checkbox. labels: their names on the page.
     """
     display(Explorer(draw, controls, caption, labels))
+
+
+def _settings(control: widgets.Widget, count: int) -> list[tuple[str, Any]]:
+    """(label, value) of up to `count` settings: evenly from end to end of a slider, the first of a menu."""
+    if isinstance(control, widgets.Checkbox):
+        return [("off", False), ("on", True)]
+    if isinstance(control, widgets.Dropdown):
+        labels = control._options_labels[:count]
+        return list(zip(labels, control._options_values, strict=False))
+    steps = round((control.max - control.min) / control.step)
+    kind = int if isinstance(control, widgets.IntSlider) else float
+    at = dict.fromkeys(round(step) for step in np.linspace(0, steps, min(count, steps + 1)))
+    values = [kind(round(control.min + step * control.step, 10)) for step in at]
+    return [(format(value, control.readout_format), value) for value in values]
+
+
+def _reading(control: widgets.Widget) -> str:
+    """What a control says, as its page shows it."""
+    if isinstance(control, widgets.Checkbox):
+        return "on" if control.value else "off"
+    if isinstance(control, widgets.Dropdown):
+        return str(control.label)
+    return format(control.value, control.readout_format)
 
 
 def _control(name: str, setting: Any, label: str) -> widgets.Widget:
