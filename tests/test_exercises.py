@@ -1,11 +1,14 @@
 """Every exercise of every lab: right answers pass, each known wrong answer fails with words."""
 
+import ast
 import inspect
+from pathlib import Path
 
 import pytest
 
+import modelsec_course
 from modelsec_course.lab.panel import Panel
-from modelsec_course.lab.rooms import labs, load
+from modelsec_course.lab.rooms import labs, load, rooms
 from modelsec_course.lab.run import run
 
 CONTENTS = {number: load(number) for number in labs()}
@@ -35,6 +38,24 @@ def renamed(f):
     return space["learners"]
 
 
+def parameters_of_stubs(number):
+    """{function: its parameters with their defaults} of all that a lab's notebook defines."""
+    source = Path(modelsec_course.__file__).parent.parent.joinpath(*rooms()[number].split("."), "notebook.py")
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return {function.name: f"({ast.unparse(function.args)})" for function in functions}
+
+
+STUBS = {number: parameters_of_stubs(number) for number in CONTENTS}
+
+
+def parameters(f):
+    """The same of a function that exists, without its types."""
+    signature = inspect.signature(f)
+    plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+    return str(signature.replace(parameters=plain, return_annotation=inspect.Signature.empty))
+
+
 @of_exercises
 def test_the_reference_passes_whatever_its_parameters_are_called(id):
     report = run(EXERCISES[id], renamed(EXERCISES[id].reference))
@@ -51,6 +72,14 @@ def test_renaming_renames_every_parameter():
 
 
 @of_exercises
+def test_the_reference_has_the_name_and_the_parameters_of_the_stub(id):
+    number, name = id.split(".")
+    reference = EXERCISES[id].reference  # a learner who falls back on it asks help() about it
+    assert reference.__name__ == name
+    assert parameters(reference) == STUBS[number][name]
+
+
+@of_exercises
 def test_another_right_answer_passes(id):
     assert EXERCISES[id].second is not None
     report = run(EXERCISES[id], EXERCISES[id].second)
@@ -58,8 +87,8 @@ def test_another_right_answer_passes(id):
 
 
 @of_exercises
-def test_there_are_three_mutants(id):
-    assert len(EXERCISES[id].mutants) >= 3
+def test_there_are_four_mutants(id):
+    assert len(EXERCISES[id].mutants) >= 4
 
 
 @pytest.mark.parametrize(("id", "name"), MUTANTS)
