@@ -95,3 +95,11 @@ def test_a_lab_has_three_to_five_questions_with_every_option_explained(number):
         assert all(why.strip() for why in question.why)
         assert 0 <= question.answer < len(question.options)
         assert len(set(question.options)) == len(question.options)
+
+
+@pytest.mark.parametrize("number", CONTENTS)
+def test_a_quiz_is_not_answered_by_choosing_what_is_longest(number):
+    quiz = CONTENTS[number].quiz
+    lengths = [sorted((len(option), i == q.answer) for i, option in enumerate(q.options)) for q in quiz]
+    told = [options[-1][1] and options[-2][0] < options[-1][0] for options in lengths]
+    assert sum(told) <= len(quiz) / 2, [q.prompt for q, tells in zip(quiz, told, strict=True) if tells]

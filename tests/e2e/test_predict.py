@@ -6,6 +6,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from modelsec_course.lab.exercise import load
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
 expect.set_options(timeout=60_000)
@@ -59,3 +61,14 @@ def test_a_claim_broken_on_purpose_stops_nothing(scratch):
     expect(broken.get_by_role("status")).to_contain_text(re.compile("not true of this run.*verified", re.DOTALL))
     expect(broken.get_by_text("the lab goes on", exact=True)).to_be_visible()
     scratch.shot(broken_claim=broken)
+
+
+def test_the_quiz_keeps_score(scratch):
+    cell = scratch.cells.nth(3)
+    scratch.run(cell)
+    score = cell.locator(".msec-quizzes > :last-child")
+    expect(score).to_have_text(re.compile(r"^0 of \d right so far$"))
+    question, asked = load("01").quiz[0], cell.locator(".msec-quiz").first
+    asked.get_by_role("radio").nth(question.answer).check()
+    expect(score).to_have_text(re.compile(r"^1 of \d right so far$"))
+    scratch.shot(quiz=cell)
