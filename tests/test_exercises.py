@@ -1,5 +1,6 @@
 """Every exercise of every lab: right answers pass, each known wrong answer fails with words."""
 
+import ast
 import inspect
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from modelsec_course.lab.panel import Panel
 from modelsec_course.lab.rooms import labs, load
 from modelsec_course.lab.run import run
+from modelsec_course.lab.sources import code, solution
 
 CONTENTS = {number: load(number) for number in labs()}
 EXERCISES = {id: exercise for contents in CONTENTS.values() for id, exercise in contents.exercises.items()}
@@ -75,6 +77,15 @@ def test_a_stub_is_not_attempted(id):
         raise NotImplementedError
 
     assert run(EXERCISES[id], stub).status == "todo"
+
+
+@of_exercises
+def test_a_panel_can_show_the_notebooks_solution(id):
+    shown = solution(EXERCISES[id])
+    names = [node.name for node in ast.parse(shown).body if isinstance(node, ast.FunctionDef)]
+    assert id.split(".")[1] in names
+    assert "SOLUTION" not in shown
+    assert shown != code(EXERCISES[id].reference)
 
 
 @of_exercises
