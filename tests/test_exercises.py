@@ -10,6 +10,7 @@ import modelsec_course
 from modelsec_course.lab.panel import Panel
 from modelsec_course.lab.rooms import labs, load, rooms
 from modelsec_course.lab.run import run
+from modelsec_course.lab.sources import code, solution
 
 CONTENTS = {number: load(number) for number in labs()}
 EXERCISES = {id: exercise for contents in CONTENTS.values() for id, exercise in contents.exercises.items()}
@@ -107,6 +108,15 @@ def test_a_stub_is_not_attempted(id):
 
 
 @of_exercises
+def test_a_panel_can_show_the_notebooks_solution(id):
+    shown = solution(EXERCISES[id])
+    names = [node.name for node in ast.parse(shown).body if isinstance(node, ast.FunctionDef)]
+    assert id.split(".")[1] in names
+    assert "SOLUTION" not in shown
+    assert shown != code(EXERCISES[id].reference)
+
+
+@of_exercises
 def test_there_are_hints_and_titles(id):
     exercise = EXERCISES[id]
     assert len(exercise.hints) >= 2
@@ -124,3 +134,11 @@ def test_a_lab_has_three_to_five_questions_with_every_option_explained(number):
         assert all(why.strip() for why in question.why)
         assert 0 <= question.answer < len(question.options)
         assert len(set(question.options)) == len(question.options)
+
+
+@pytest.mark.parametrize("number", CONTENTS)
+def test_a_quiz_is_not_answered_by_choosing_what_is_longest(number):
+    quiz = CONTENTS[number].quiz
+    lengths = [sorted((len(option), i == q.answer) for i, option in enumerate(q.options)) for q in quiz]
+    told = [options[-1][1] and options[-2][0] < options[-1][0] for options in lengths]
+    assert sum(told) <= len(quiz) / 2, [q.prompt for q, tells in zip(quiz, told, strict=True) if tells]

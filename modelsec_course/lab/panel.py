@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import textwrap
-from collections.abc import Callable
-
 from modelsec_course.lab.exercise import Exercise
 from modelsec_course.lab.markup import Card, box, clip, esc, inline, plain, rich
 from modelsec_course.lab.rooms import labs, load
 from modelsec_course.lab.run import MESSAGE_LIMIT, Report, Row
+from modelsec_course.lab.sources import solution
 
 # status: (icon, words, tone)
 STATUS = {
@@ -81,7 +78,7 @@ class Panel(Card):
         body += [f"<p>{inline(more)}</p>" for more in (self.next, self.again) if more]
         if report.status != "reference":
             hints = report.exercise.hints if report.status != "pass" else ()
-            body.append(_hints(hints, _version(report.exercise.reference)))
+            body.append(_hints(hints, _version(report.exercise)))
         if report.printed.strip():
             printed = f"<pre>{esc(report.printed.strip())}</pre>"
             body.append(f"<details><summary>What your function printed</summary>{printed}</details>")
@@ -106,14 +103,6 @@ def next_step(exercise: Exercise) -> str:
     return f"**Next:** read on to exercise {len(rest) - len(after) + 1} of {len(rest)}, {after[0].title}."
 
 
-def source(f: Callable) -> str:
-    """The code of a function, empty if it has none to show: a lambda's line would show its surroundings."""
-    try:
-        return "" if getattr(f, "__name__", "") == "<lambda>" else textwrap.dedent(inspect.getsource(f)).strip()
-    except (OSError, TypeError):
-        return ""
-
-
 def _alike(rows: tuple[Row, ...]) -> str:
     failed = sum(bool(row.message) for row in rows)
     who = f"All {failed} properties" if failed == len(rows) else f"{failed} of {len(rows)} properties"
@@ -135,6 +124,6 @@ def _hints(hints: tuple[str, ...], last: str) -> str:
     return folded
 
 
-def _version(reference: Callable) -> str:
-    code = source(reference)
+def _version(exercise: Exercise) -> str:
+    code = solution(exercise)
     return f"<details><summary>Show the course's version</summary><pre>{esc(code)}</pre></details>" if code else ""

@@ -1,16 +1,14 @@
-import functools
 import re
 from html.parser import HTMLParser
 
 import pytest
-import torch
 
 from modelsec_course.lab import guarantee, start, threat
 from modelsec_course.lab.claiming import Claimed, Claims
 from modelsec_course.lab.guarantees import Guarantee
 from modelsec_course.lab.markup import rich
 from modelsec_course.lab.opening import Header
-from modelsec_course.lab.panel import Panel, shared, source
+from modelsec_course.lab.panel import Panel, shared
 from modelsec_course.lab.rooms import find, labs, load
 from modelsec_course.lab.run import Report, Row, run
 from modelsec_course.lab.threat import NAMES, ThreatCard, lookup
@@ -79,7 +77,6 @@ def test_a_solved_exercise_shows_the_courses_version_without_hints(double):
 
 
 def test_a_version_that_has_no_code_of_its_own_is_not_shown(fake):
-    assert source(lambda x: x) == source(torch.abs) == source(functools.partial(len)) == ""
     assert "version</summary>" not in Panel(Report(find("98.model"), "pass")).html()
 
 
