@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from modelsec_course.copies import Copies
+from modelsec_course.language import fill_in
 
 SETTINGS = Path(__file__).resolve().parent / "jupyter"  # a Jupyter config folder; its labconfig/ holds the defaults
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -22,6 +23,7 @@ def launch(root: Path, number: str | None, given: dict[str, object], rest: list[
     copies = Copies(root / "notebooks", root / "work")
     for sentence in copies.refresh():
         print(sentence)
+    fill_in(root / "work")
     options = server_options(root / "work", copies.to_open(number), given, rest)
     # First on the path, so that the course's defaults win over a site's; the user's own settings win over both.
     path = [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]
