@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from modelsec_course.app.pages.cells import Section
-from modelsec_course.lab.exercise import Lab, labs, load
+from modelsec_course.lab.exercise import Lab
+from modelsec_course.lab.rooms import labs, load
 
 HERE = Path(__file__).parent
 PARTS = {  # title: the numbers of its labs
