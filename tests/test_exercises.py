@@ -1,6 +1,8 @@
 """Every exercise of every lab: right answers pass, each known wrong answer fails with words."""
 
 import ast
+import functools
+import importlib
 import inspect
 from pathlib import Path
 
@@ -39,24 +41,6 @@ def renamed(f):
     return space["learners"]
 
 
-def parameters_of_stubs(number):
-    """{function: its parameters with their defaults} of all that a lab's notebook defines."""
-    source = Path(modelsec_course.__file__).parent.parent.joinpath(*rooms()[number].split("."), "notebook.py")
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-    return {function.name: f"({ast.unparse(function.args)})" for function in functions}
-
-
-STUBS = {number: parameters_of_stubs(number) for number in CONTENTS}
-
-
-def parameters(f):
-    """The same of a function that exists, without its types."""
-    signature = inspect.signature(f)
-    plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
-    return str(signature.replace(parameters=plain, return_annotation=inspect.Signature.empty))
-
-
 @of_exercises
 def test_the_reference_passes_whatever_its_parameters_are_called(id):
     report = run(EXERCISES[id], renamed(EXERCISES[id].reference))
@@ -70,14 +54,6 @@ def test_renaming_renames_every_parameter():
     other = renamed(f)
     assert not set(inspect.signature(other).parameters) & set("abcd")
     assert other(1, r2=3) == (1, 2, 3, 4)
-
-
-@of_exercises
-def test_the_reference_has_the_name_and_the_parameters_of_the_stub(id):
-    number, name = id.split(".")
-    reference = EXERCISES[id].reference  # a learner who falls back on it asks help() about it
-    assert reference.__name__ == name
-    assert parameters(reference) == STUBS[number][name]
 
 
 @of_exercises
@@ -142,3 +118,45 @@ def test_a_quiz_is_not_answered_by_choosing_what_is_longest(number):
     lengths = [sorted((len(option), i == q.answer) for i, option in enumerate(q.options)) for q in quiz]
     told = [options[-1][1] and options[-2][0] < options[-1][0] for options in lengths]
     assert sum(told) <= len(quiz) / 2, [q.prompt for q, tells in zip(quiz, told, strict=True) if tells]
+
+
+@functools.cache
+def notebook(number):
+    source = Path(modelsec_course.__file__).parent.parent.joinpath(*rooms()[number].split("."), "notebook.py")
+    return list(ast.walk(ast.parse(source.read_text(encoding="utf-8"))))
+
+
+def stubs(number):
+    """{function: its parameters with their defaults} of all that a lab's notebook defines."""
+    functions = (node for node in notebook(number) if isinstance(node, ast.FunctionDef))
+    return {function.name: f"({ast.unparse(function.args)})" for function in functions}
+
+
+def parameters(f):
+    """The same of a function that exists, without its types."""
+    signature = inspect.signature(f)
+    plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+    return str(signature.replace(parameters=plain, return_annotation=inspect.Signature.empty))
+
+
+@of_exercises
+def test_the_reference_has_the_name_and_the_parameters_of_the_stub(id):
+    number, name = id.split(".")
+    reference = EXERCISES[id].reference  # a learner who falls back on it asks help() about it
+    assert reference.__name__ == name
+    assert parameters(reference) == stubs(number)[name]
+
+
+@pytest.mark.parametrize("number", CONTENTS)
+def test_the_exercises_are_those_that_the_notebook_checks_in_its_order(number):
+    calls = (node for node in notebook(number) if isinstance(node, ast.Call))
+    checked = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "check"]
+    in_order = sorted(checked, key=lambda call: call.lineno)
+    assert [call.args[0].value for call in in_order] == list(CONTENTS[number].exercises)
+
+
+@of_exercises
+def test_the_module_says_what_is_asked(id):
+    number, name = id.split(".")
+    (sentence,) = importlib.import_module(f"{rooms()[number]}.exercises.{name}").__doc__.splitlines()
+    assert len(sentence.split()) > 5

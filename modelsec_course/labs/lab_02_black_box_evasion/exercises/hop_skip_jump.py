@@ -1,4 +1,4 @@
-"""Exercise 02.hop_skip_jump."""
+"""HopSkipJump: from labels alone, walk along the boundary towards x."""
 
 from __future__ import annotations
 

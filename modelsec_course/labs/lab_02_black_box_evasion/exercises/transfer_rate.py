@@ -1,4 +1,4 @@
-"""Exercise 02.transfer_rate."""
+"""How many adversarial pictures made on a surrogate fool the victim, among what both read correctly before?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 03.bpda."""
+"""BPDA: answer what a defence answers, with the gradient of x itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 03.dlr_loss."""
+"""The difference of logits ratio: a loss that no scale of the logits can hide from."""
 
 from __future__ import annotations
 

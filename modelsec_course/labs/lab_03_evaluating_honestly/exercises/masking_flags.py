@@ -1,4 +1,4 @@
-"""Exercise 03.masking_flags."""
+"""Raise four red flags for models that hide their gradient, and none for honest ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 03.regulariser_pull."""
+"""The largest gradient that a penalty has in any weight: 0 unmasks one that does nothing."""
 
 from __future__ import annotations
 

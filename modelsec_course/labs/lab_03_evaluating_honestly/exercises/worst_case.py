@@ -1,4 +1,4 @@
-"""Exercise 03.worst_case."""
+"""Run several attacks, each on what still stands, and count no success outside the ball."""
 
 from __future__ import annotations
 

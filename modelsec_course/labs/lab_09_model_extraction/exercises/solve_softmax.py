@@ -1,4 +1,4 @@
-"""Exercise 09.solve_softmax."""
+"""Read the weights of softmax regression off its answers, up to a gauge."""
 
 from __future__ import annotations
 

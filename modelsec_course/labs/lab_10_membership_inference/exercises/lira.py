@@ -1,4 +1,4 @@
-"""Exercise 10.lira."""
+"""LiRA: a likelihood ratio of two Gaussians for each record, fitted to shadow models with and without it."""
 
 from __future__ import annotations
 

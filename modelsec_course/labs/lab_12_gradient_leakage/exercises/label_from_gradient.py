@@ -1,4 +1,4 @@
-"""Exercise 12.label_from_gradient."""
+"""Read a single example's label off the gradient of the last bias."""
 
 from __future__ import annotations
 

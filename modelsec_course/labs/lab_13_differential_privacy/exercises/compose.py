@@ -1,4 +1,4 @@
-"""Exercise 13.compose."""
+"""What do many ε-private answers cost together, by basic and by advanced composition?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 13.laplace_mechanism."""
+"""Answer with Laplace noise of just the scale that ε and the sensitivity demand."""
 
 from __future__ import annotations
 

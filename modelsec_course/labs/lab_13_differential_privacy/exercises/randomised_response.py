@@ -1,4 +1,4 @@
-"""Exercise 13.randomised_response."""
+"""Tell the truth about a bit with probability e^ε / (1 + e^ε), else its opposite."""
 
 from __future__ import annotations
 

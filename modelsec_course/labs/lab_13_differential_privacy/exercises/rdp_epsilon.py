@@ -1,4 +1,4 @@
-"""Exercise 13.rdp_epsilon."""
+"""The ε of a whole training run: Rényi accounting of the sampled Gaussian mechanism."""
 
 from __future__ import annotations
 
