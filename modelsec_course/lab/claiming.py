@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from IPython.display import display
 
 from modelsec_course.lab.markup import Card, box, esc, inline, plain
 from modelsec_course.lab.predicting import Guess
+from modelsec_course.lab.words import tidy
 
 VERIFIED, UNTRUE = ("✔", "verified", "--good"), ("○", "not true of this run", "--wait")
 CALM = "If you changed something, this is what your change does. The lab goes on."
@@ -99,8 +99,7 @@ def _claimed(sentence: str, holds: Any, measured: str = "", guess: Guess | None 
             f"holds must be one True or False, not {_kind(holds)}: write a comparison such as `accuracy < 0.6`, "
             "with .all() or .any() if it compares several values"
         )
-    measured = re.sub(r"(?<=\d)%", " %", measured)  # as the course writes it
-    return Claimed(sentence, bool(holds), measured, guess.words if guess is not None else "")
+    return Claimed(sentence, bool(holds), tidy(measured), guess.words if guess is not None else "")
 
 
 def _kind(value: Any) -> str:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from modelsec_course.lab import store
 from modelsec_course.lab.controls import slider
 from modelsec_course.lab.markup import PROSE, esc, inline, plain
+from modelsec_course.lab.words import number, percent
 
 COLOUR, INK = "#CC79A7", "#8A3D68"
 ASK = "Guess before you run on: move the slider. Or read on without a guess."
@@ -21,13 +22,13 @@ ASK = "Guess before you run on: move the slider. Or read on without a guess."
 class Guess(widgets.VBox):
     """A question with its slider. `value` is None until the learner touches it, `words` the value as text."""
 
-    def __init__(self, id: str, prompt: str, low: float, high: float, step: float, percent: bool):
+    def __init__(self, id: str, prompt: str, low: float, high: float, step: float, share: bool):
         self.id, self.prompt = id, prompt
         kept = None if os.environ.get("MODELSEC_EXPECT") else store.guess(id)
         kept = self._kept = kept if kept is not None and low <= kept <= high else None
         start = low + step * round((high - low) / step / 2) if kept is None else kept
         self.slider = slider(
-            low, high, step, start, name=plain(prompt), percent=percent, continuous=False, untouched="no guess yet"
+            low, high, step, start, name=plain(prompt), percent=share, continuous=False, untouched="no guess yet"
         )
         self.slider.layout = widgets.Layout(width="min(100%, 30rem)")
         self.slider.touched = kept is not None
@@ -46,8 +47,7 @@ class Guess(widgets.VBox):
     def words(self) -> str:
         if self.value is None:
             return ""
-        digits = self.slider.decimals
-        return f"{100 * self.value:.{digits}f}\u00a0%" if self.slider.percent else f"{self.value:.{digits}f}"
+        return percent(self.value, self.slider.decimals) if self.slider.percent else number(self.value)
 
     def _changed(self, _: Any) -> None:
         if self.value == self._kept:  # one message from the page tells of both, the touch and the value
