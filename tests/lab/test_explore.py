@@ -5,6 +5,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from modelsec_course.lab import explore
+from modelsec_course.lab.controls import Slider
 from modelsec_course.lab.explore import DELAY, Explorer
 
 
@@ -25,10 +26,10 @@ def explorer():
 
 
 def test_keywords_become_controls(explorer):
-    kinds = [type(control) for control in explorer.controls.values()]
-    assert kinds == [widgets.FloatSlider, widgets.IntSlider, widgets.Dropdown, widgets.Checkbox]
+    kinds = [Slider, Slider, widgets.Dropdown, widgets.Checkbox]
+    assert [isinstance(*pair) for pair in zip(explorer.controls.values(), kinds, strict=True)] == [True] * 4
     assert explorer.controls["eps"].description == "ε (L∞)"
-    assert explorer.controls["eps"].readout_format == ".2f"
+    assert explorer.controls["eps"].decimals == 2
     assert explorer.values == {"eps": 0.1, "index": 2, "shape": "a", "noise": False}
 
 
