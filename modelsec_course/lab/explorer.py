@@ -11,6 +11,7 @@ import ipywidgets as widgets
 import numpy as np
 from IPython.display import display
 
+from modelsec_course.lab.controls import Slider, slider
 from modelsec_course.lab.markup import PROSE, box, clip, esc, inline, plain
 from modelsec_course.lab.sandbox import figures_apart
 from modelsec_course.lab.style import Shown, use_style
@@ -38,8 +39,11 @@ class Explorer(widgets.VBox):
             for name, setting in controls.items()
         }
         widest = max((len(control.description) for control in self.controls.values()), default=0)
-        for control in self.controls.values():
-            control.style.description_width = f"{1 + 0.55 * widest:.1f}em"  # so that all start in one column
+        for control in self.controls.values():  # all start in one column
+            if isinstance(control, Slider):
+                control.label_width = f"{1 + 0.55 * widest:.1f}em"
+            else:
+                control.style.description_width = f"{1 + 0.55 * widest:.1f}em"
         self._picture, self._words = widgets.HTML(), widgets.HTML()
         super().__init__([*self.controls.values(), self._picture, self._words])
         for control in self.controls.values():
@@ -111,7 +115,7 @@ class Explorer(widgets.VBox):
         self.description = plain(words)
         role = 'role="alert"' if alert else 'role="status" aria-live="polite"'
         colour = ";color:var(--jp-error-color1,#d32f2f)" if alert else ""
-        style = f"{PROSE}{colour};max-width:46rem;min-height:1.5em;white-space:normal"
+        style = f"{PROSE}{colour};max-width:48rem;min-height:1.5em;white-space:normal"
         self._words.value = f'{ARROW}<div {role} style="{style}">{inline(words)}</div>'
 
     def _repr_mimebundle_(self, **kwargs):
@@ -175,9 +179,7 @@ def _control(name: str, setting: Any, label: str) -> widgets.Widget:
             raise ValueError(
                 f"{name} must be (low, high, step, start) with low <= start <= high and step > 0, not {setting}"
             )
-        limits = {"min": low, "max": high, "step": step, "value": start}
-        if all(isinstance(value, int) for value in setting):
-            return widgets.IntSlider(**limits, **look)
-        decimals = max(len(f"{value:.6f}".rstrip("0").split(".")[1]) for value in (low, step))
-        return widgets.FloatSlider(**limits, readout_format=f".{decimals}f", **look)
+        made = slider(low, high, step, start, label)
+        made.layout = look["layout"]
+        return made
     raise ValueError(f"{name} must be (low, high, step, start), a list, a dict, True or False, not {setting!r}")

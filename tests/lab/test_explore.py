@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from modelsec_course.lab import explore
+from modelsec_course.lab.controls import Slider
 from modelsec_course.lab.explorer import DELAY, Explorer
 
 
@@ -26,10 +27,10 @@ def explorer():
 
 
 def test_keywords_become_controls(explorer):
-    kinds = [type(control) for control in explorer.controls.values()]
-    assert kinds == [widgets.FloatSlider, widgets.IntSlider, widgets.Dropdown, widgets.Checkbox]
+    kinds = [Slider, Slider, widgets.Dropdown, widgets.Checkbox]
+    assert [isinstance(*pair) for pair in zip(explorer.controls.values(), kinds, strict=True)] == [True] * 4
     assert explorer.controls["eps"].description == "ε (L∞)"
-    assert explorer.controls["eps"].readout_format == ".2f"
+    assert explorer.controls["eps"].decimals == 2
     assert explorer.values == {"eps": 0.1, "index": 2, "shape": "a", "noise": False}
 
 
@@ -111,7 +112,7 @@ def test_stills_vary_the_first_slider_of_real_numbers_and_leave_the_widget_as_it
     before, draws = explorer.values, explorer.draws
     strip = explorer.stills(3)
     assert re.findall(r"<strong>(.*?)</strong><br>(.*?)<", strip) == [
-        ("ε (L∞): 0.00", "At ε = 0.00 &lt;digit&gt; 2 is read as a."),
+        ("ε (L∞): 0.00", "At ε\u00a0=\u00a00.00 &lt;digit&gt; 2 is read as a."),
         ("ε (L∞): 0.15", "At ε = 0.15 &lt;digit&gt; 2 is read as a."),
         ("ε (L∞): 0.30", "At ε = 0.30 &lt;digit&gt; 2 is read as a."),
     ]
