@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from modelsec_course.app import book
+from modelsec_course.app import book, cli
 from modelsec_course.app.pages import cells, site
 from modelsec_course.app.pages.formulas import mathml
 
@@ -93,8 +93,17 @@ def test_a_solution_that_fails_stops_the_book(tmp_path):
 
 
 def test_without_solutions_the_book_says_what_to_do(tmp_path):
-    with pytest.raises(SystemExit, match="run `modelsec build`"):
-        book.write_book(tmp_path, tmp_path / "site")
+    write(tmp_path / "solutions", "00_start", LAB_01)
+    with pytest.raises(SystemExit, match="has no 07 or 08 in solutions/: run `modelsec build`"):
+        book.write_book(tmp_path, tmp_path / "site", ["07", "08"])
+
+
+def test_the_command_writes_the_labs_that_it_names(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    for name in ("00_start", "01_next"):
+        write(tmp_path / "solutions", name, [new_markdown_cell("# A title")])
+    assert cli.main(["book", "01", "--out", str(tmp_path / "site")]) == 0
+    assert {path.name for path in (tmp_path / "site").glob("*.html")} == {"01_next.html", "index.html"}
 
 
 def test_no_page_needs_the_network(written, pages):
@@ -122,9 +131,17 @@ def test_links_to_notebooks_lead_to_their_pages(pages):
     assert 'rel="prev" class="prev" href="00_start.html"' in pages["01_next.html"]
 
 
-def test_addresses_of_other_places_stay():
-    link = '<a href="https://example.org/a.ipynb">'
-    assert cells.NOTEBOOK_LINK.sub(cells._to_page, link) == link
+@pytest.mark.parametrize(
+    ("link", "becomes"),
+    [
+        ('<a href="https://example.org/a.ipynb">', '<a href="https://example.org/a.ipynb">'),
+        ('<a href="../work/01%20lab.ipynb#x">', '<a href="01%20lab.html#x">'),
+        ('<a href="not_in_the_book.ipynb">', "<a>"),
+    ],
+)
+def test_only_links_to_notebooks_of_the_book_change(link, becomes):
+    made = site.files([site.Page("01 lab", "A lab", link, [])])["01 lab.html"]
+    assert f"{becomes}\n" in made
 
 
 def test_the_sidebar_shows_the_labs_and_the_sections_of_the_page(pages):
@@ -226,6 +243,12 @@ def test_a_function_stands_off_from_its_argument_but_not_from_a_bracket():
 def test_bars_enclose_closely():
     formula = mathml(r"|w| + \lVert w \rVert_2")
     assert re.findall(r"<mo ([^>]*)>[|‖]<", formula) == ['stretchy="false" lspace="0" rspace="0"'] * 4
+
+
+def test_greek_capitals_are_upright_and_a_slash_is_close():
+    assert '<mi mathvariant="normal">Φ</mi>' in mathml(r"\Phi(x)")
+    assert "<mi>ε</mi>" in mathml("ε")
+    assert '<mo lspace="0" rspace="0">/</mo>' in mathml("a / b")
 
 
 def test_distributed_as_is_a_relation():

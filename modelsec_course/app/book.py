@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from modelsec_course.app.pages import site
@@ -13,15 +14,16 @@ from modelsec_course.app.pages.cells import page_text
 from modelsec_course.files import write_atomically
 
 
-def write_book(root: Path, out: Path, only: list[str] | None = None) -> None:
+def write_book(root: Path, out: Path, numbers: Sequence[str] = ()) -> None:
     """Run the notebooks of solutions/ and write out/NN_name.html, out/index.html and what they share.
 
-    only: numbers of labs, like ["04"]; all if None. The learner's progress is left alone.
+    numbers: of the labs wanted, like ["04"]; none means all. The learner's progress is left alone.
     """
     notebooks = sorted((root / "solutions").glob("*.ipynb"))
-    notebooks = [path for path in notebooks if only is None or path.name[:2] in only]
+    notebooks = [path for path in notebooks if not numbers or path.name[:2] in numbers]
     if not notebooks:
-        sys.exit(f"{root} has no such solutions: run `modelsec build` in a clone of the course first.")
+        missing = " or ".join(numbers) or "notebook"
+        sys.exit(f"{root} has no {missing} in solutions/: run `modelsec build` in a clone of the course first.")
     pages = []
     with tempfile.TemporaryDirectory() as home:
         for path in notebooks:

@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     command("doctor", run_doctor, "say what is installed and what is amiss")
     command("progress", run_progress, "show which exercises you have solved")
     book = command("book", run_book, "run the solutions and write them as web pages")
+    book.add_argument("numbers", nargs="*", metavar="NN", help="only these labs, like 04 (default: all)")
     book.add_argument("--out", type=Path, default=Path("site"), help="folder to write to (default: site)")
     return top
 
@@ -116,4 +117,4 @@ def run_progress(arguments, rest: list[str]) -> None:
 def run_book(arguments, rest: list[str]) -> None:
     from modelsec_course.app.book import write_book
 
-    write_book(ROOT, arguments.out)
+    write_book(ROOT, arguments.out, arguments.numbers)

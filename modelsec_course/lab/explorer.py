@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ ARROW = (
     """%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath fill='%23ddd' """
     """d='M5.2 5.9 9 9.7l3.8-3.8 1.2 1.2-5 5-5-5z'/%3E%3C/svg%3E")}</style>"""
 )
-STRIP = "display:grid;gap:.6rem 1.2rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr))"
+LEGIBLE = 0.52  # of a figure's width: a still beside another is at least this wide
 DELAY = 0.03  # seconds to gather the values of a fast drag: only the last is drawn
 
 
@@ -80,7 +81,10 @@ class Explorer(widgets.VBox):
         others = [f"{c.description} {_reading(c)}" for other, c in self.controls.items() if other != name]
         note = f"Stills of an interactive figure{'; ' + ', '.join(others) if others else ''}."
         caption = f'<p style="{PROSE};max-width:46rem">{inline(self._caption)} <em>{esc(note)}</em></p>'
-        strip = f'class="stills" style="{STRIP}" role="group" aria-label="{esc(plain(note))}"'
+        widest = max((int(width) for width in re.findall(r'<img [^>]*?width="(\d+)"', "".join(frames))), default=0)
+        columns = f"repeat(auto-fit,minmax(min(100%,{round(LEGIBLE * widest)}px),1fr))"
+        style = f"display:grid;gap:.6rem 1.2rem;grid-template-columns:{columns}"
+        strip = f'class="stills" style="{style}" role="group" aria-label="{esc(plain(note))}"'
         return f"{caption}<div {strip}>{''.join(frames)}</div>"
 
     def _still(self, name: str, label: str, value: Any) -> str:

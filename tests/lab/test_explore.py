@@ -113,8 +113,8 @@ def test_stills_vary_the_first_slider_of_real_numbers_and_leave_the_widget_as_it
     strip = explorer.stills(3)
     assert re.findall(r"<strong>(.*?)</strong><br>(.*?)<", strip) == [
         ("ε (L∞): 0.00", "At ε\u00a0=\u00a00.00 &lt;digit&gt; 2 is read as a."),
-        ("ε (L∞): 0.15", "At ε = 0.15 &lt;digit&gt; 2 is read as a."),
-        ("ε (L∞): 0.30", "At ε = 0.30 &lt;digit&gt; 2 is read as a."),
+        ("ε (L∞): 0.15", "At ε\u00a0=\u00a00.15 &lt;digit&gt; 2 is read as a."),
+        ("ε (L∞): 0.30", "At ε\u00a0=\u00a00.30 &lt;digit&gt; 2 is read as a."),
     ]
     assert "The caption" in strip
     assert "index 2, shape first, noise off" in strip

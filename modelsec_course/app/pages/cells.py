@@ -15,7 +15,6 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from modelsec_course.app.pages.formulas import mathml
 
-NOTEBOOK_LINK = re.compile(r'(href=")(?!\w+:)([^"#]*)\.ipynb((?:#[^"]*)?")')
 STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
 PICTURES = ("image/png", "image/jpeg")
 
@@ -61,18 +60,13 @@ def page_text(notebook: nbformat.NotebookNode, folder: Path) -> tuple[str, list[
     text = Text(folder)
     body = "\n".join(part for cell in notebook.cells for part in _cell(cell, text))
     styles = "\n".join(dict.fromkeys(STYLE.findall(body)))
-    return NOTEBOOK_LINK.sub(_to_page, STYLE.sub("", body)), text.sections, styles
+    return STYLE.sub("", body), text.sections, styles
 
 
 def words(markup: str) -> str:
     """The text of some HTML, on one line."""
     apart = re.sub(r"</?(?:p|li|[uo]l|t[rdh]|table|h\d|div|pre|summary|details|br)\b[^>]*>", " ", markup)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", "", apart)).split())
-
-
-def _to_page(link: re.Match) -> str:
-    before, name, after = link.groups()
-    return f"{before}{'index' if Path(name).name == 'start' else name}.html{after}"
 
 
 def _cell(cell: nbformat.NotebookNode, text: Text) -> Iterator[str]:

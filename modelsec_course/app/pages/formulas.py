@@ -11,6 +11,8 @@ NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 LACKING = {r"\arg": r"\operatorname{arg}"}  # what the converter does not know, in words that it does
 LIMITS = ("max", "min")  # what a displayed formula writes under, not beside
 BARS = ("‖", "|")  # fences, which grow only where TeX says so
+CLOSE = ("/", ".")  # operators that TeX sets without space
+CAPITALS = "ΓΔΘΛΞΠΣΥΦΨΩ"  # which TeX sets upright
 OPENING = ("(", "[", "{")
 OPERATOR = f"{{{NAMESPACE}}}mo"
 THIN = "0.17em"
@@ -42,6 +44,10 @@ def _mend(element: ET.Element, display: bool, first: bool, after: ET.Element | N
         core.tag, core.text = OPERATOR, "∼"
     elif kind == "mo" and text in BARS and "minsize" not in core.attrib:
         core.attrib |= {"stretchy": "false", "lspace": "0", "rspace": "0"}
+    elif kind == "mo" and text in CLOSE:
+        core.attrib |= {"lspace": "0", "rspace": "0"}
+    elif kind == "mi" and text in CAPITALS:
+        core.set("mathvariant", "normal")
     elif kind in ("mi", "mo") and len(text) > 1 and text.isascii() and text.isalpha():  # log, max, …
         core.tag = OPERATOR
         opens = after is None or (after.text or "") in OPENING

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from modelsec_course.app.pages.cells import Section
 from modelsec_course.lab.exercise import Lab
 from modelsec_course.lab.rooms import labs, load
 
+NOTEBOOK_LINK = re.compile(r' href="(?!\w+:)([^"#]*)\.ipynb((?:#[^"]*)?)"')
 HERE = Path(__file__).parent
 PARTS = {  # title: the numbers of its labs
     "Integrity at test time": range(0, 8),
@@ -71,8 +73,20 @@ def files(pages: list[Page]) -> dict[str, str]:
     made["search-index.js"] = f"window.BOOK = {_search_index(pages)};\n"
     made["index.html"] = _shell("Model Security", _first_page(pages), pages)
     for page, before, after in zip(pages, [None, *pages], [*pages[1:], None], strict=False):
-        made[f"{page.name}.html"] = _shell(page.title, f"{page.body}\n{_pager(before, after)}", pages, page)
+        body = f"{_linked(page.body, pages)}\n{_pager(before, after)}"
+        made[f"{page.name}.html"] = _shell(page.title, body, pages, page)
     return made
+
+
+def _linked(body: str, pages: list[Page]) -> str:
+    """Links between notebooks lead to their pages; what is not in the book is no link."""
+    known = {page.name: page.file for page in pages} | {"start": "index.html"}
+
+    def page_link(link: re.Match) -> str:
+        name, place = Path(unquote(link[1])).name, link[2]
+        return f' href="{known[name]}{place}"' if name in known else ""
+
+    return NOTEBOOK_LINK.sub(page_link, body)
 
 
 def _shell(title: str, body: str, pages: list[Page], page: Page | None = None) -> str:
