@@ -34,7 +34,7 @@ LAB = Lab(
         "test an attack against a closed form before trusting it",
         "attack a defence through the defence",
     ),
-    seconds=30,
+    seconds=40,
 )
 
 
