@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from modelsec_course.app.pages.cells import Section
-from modelsec_course.lab.exercise import Lab, labs, load
+from modelsec_course.lab.exercise import Lab
+from modelsec_course.lab.rooms import labs, load
 
 HERE = Path(__file__).parent
 PARTS = {  # title: the numbers of its labs
@@ -29,7 +30,7 @@ SHELL = """<!DOCTYPE html>
 {styles}
 <script defer src="search-index.js"></script>
 <script defer src="book.js"></script>
-</head><body>
+</head><body class="msec-auto">
 <a class="skip" href="#main">Skip to the text</a>
 <div class="bar"><a href="index.html">Model Security</a>
 <button type="button" id="menu" aria-expanded="false" aria-controls="side" hidden>Contents</button></div>
