@@ -156,7 +156,7 @@ def _settings(control: widgets.Widget, count: int) -> list[tuple[str, Any]]:
     kind = int if control.whole else float
     at = dict.fromkeys(round(step) for step in np.linspace(0, steps, min(count, steps + 1)))
     values = [kind(round(control.min + step * control.step, 10)) for step in at]
-    return [(format(value, f".{control.decimals}f"), value) for value in values]
+    return [(control.reading(value), value) for value in values]
 
 
 def _reading(control: widgets.Widget) -> str:
@@ -165,7 +165,7 @@ def _reading(control: widgets.Widget) -> str:
         return "on" if control.value else "off"
     if isinstance(control, widgets.Dropdown):
         return str(control.label)
-    return format(control.value, f".{control.decimals}f")
+    return control.reading(control.value)
 
 
 def _control(name: str, setting: Any, label: str) -> widgets.Widget:
