@@ -15,7 +15,7 @@ from IPython.display import display
 from modelsec_course.lab.controls import Slider, slider
 from modelsec_course.lab.markup import PROSE, box, clip, esc, inline, plain
 from modelsec_course.lab.sandbox import figures_apart
-from modelsec_course.lab.style import Shown, use_style
+from modelsec_course.lab.style import THEMES, Shown, use_style
 
 # ipywidgets draws a menu's arrow in black, which the dark theme swallows.
 ARROW = (
@@ -85,7 +85,7 @@ class Explorer(widgets.VBox):
         columns = f"repeat(auto-fit,minmax(min(100%,{round(LEGIBLE * widest)}px),1fr))"
         style = f"display:grid;gap:.6rem 1.2rem;grid-template-columns:{columns}"
         strip = f'class="stills" style="{style}" role="group" aria-label="{esc(plain(note))}"'
-        return f"{caption}<div {strip}>{''.join(frames)}</div>"
+        return f"{THEMES}{caption}<div {strip}>{''.join(frames)}</div>"
 
     def _still(self, name: str, label: str, value: Any) -> str:
         try:
