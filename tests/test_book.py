@@ -92,6 +92,13 @@ def test_a_solution_that_fails_stops_the_book(tmp_path):
         book.render(path, tmp_path, tmp_path)
 
 
+def test_a_card_that_cannot_be_shown_stops_the_book(tmp_path):
+    broken = "class Card:\n    def _repr_html_(self):\n        return 1 / 0\nCard()"
+    path = write(tmp_path, "00_start", [new_code_cell(broken)])
+    with pytest.raises(SystemExit, match=r"00_start\.ipynb shows an error(?s:.*)ZeroDivisionError: division by zero"):
+        book.render(path, tmp_path, tmp_path)
+
+
 def test_without_solutions_the_book_says_what_to_do(tmp_path):
     write(tmp_path / "solutions", "00_start", LAB_01)
     with pytest.raises(SystemExit, match="has no 07 or 08 in solutions/: run `modelsec build`"):
