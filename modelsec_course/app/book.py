@@ -49,6 +49,10 @@ def render(path: Path, home: Path, root: Path) -> site.Page:
         client.execute(env=os.environ | kept)
     except CellExecutionError as error:
         sys.exit(f"{path.name} does not run to its end: mend it, then make the book again.\n{error}")
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        if output.output_type == "error":  # something could not be shown, which stops no cell
+            said = f"{output.ename}: {output.evalue}"
+            sys.exit(f"{path.name} shows an error: mend it, then make the book again.\n{said}")
     body, sections, styles = page_text(notebook, path.parent)
     body = _without_paths(body, (home, root, Path(sys.prefix), Path.home()))
     title = next((section.title for section in sections if section.level == 1), path.stem)

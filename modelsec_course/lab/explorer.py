@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
 from IPython.display import display
 
 from modelsec_course.lab.controls import Slider, slider
 from modelsec_course.lab.markup import PROSE, box, clip, esc, inline, plain
 from modelsec_course.lab.sandbox import figures_apart
+from modelsec_course.lab.stills import strip
 from modelsec_course.lab.style import THEMES, Shown, use_style
 
 # ipywidgets draws a menu's arrow in black, which the dark theme swallows.
@@ -23,7 +22,6 @@ ARROW = (
     """%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath fill='%23ddd' """
     """d='M5.2 5.9 9 9.7l3.8-3.8 1.2 1.2-5 5-5-5z'/%3E%3C/svg%3E")}</style>"""
 )
-LEGIBLE = 0.52  # of a figure's width: a still beside another is at least this wide
 DELAY = 0.03  # seconds to gather the values of a fast drag: only the last is drawn
 
 
@@ -71,30 +69,8 @@ class Explorer(widgets.VBox):
         self._say(description)
 
     def stills(self, count: int = 4) -> str:
-        """HTML of the figure at up to `count` settings of one control, for a page without a kernel.
-
-        That control is the first slider of real numbers, else the first of all; the others stay as they are.
-        """
-        name = next((name for name, c in self.controls.items() if isinstance(c, Slider) and not c.whole), None)
-        name = name or next(iter(self.controls))
-        frames = [self._still(name, *setting) for setting in _settings(self.controls[name], count)]
-        others = [f"{c.description} {_reading(c)}" for other, c in self.controls.items() if other != name]
-        note = f"Stills of an interactive figure{'; ' + ', '.join(others) if others else ''}."
-        caption = f'<p style="{PROSE};max-width:46rem">{inline(self._caption)} <em>{esc(note)}</em></p>'
-        widest = max((int(width) for width in re.findall(r'<img [^>]*?width="(\d+)"', "".join(frames))), default=0)
-        columns = f"repeat(auto-fit,minmax(min(100%,{round(LEGIBLE * widest)}px),1fr))"
-        style = f"display:grid;gap:.6rem 1.2rem;grid-template-columns:{columns}"
-        strip = f'class="stills" style="{style}" role="group" aria-label="{esc(plain(note))}"'
-        return f"{THEMES}{caption}<div {strip}>{''.join(frames)}</div>"
-
-    def _still(self, name: str, label: str, value: Any) -> str:
-        try:
-            shown, description = self._frame(self.values | {name: value}, caption="")
-            picture = shown.image()
-        except Exception as error:
-            picture, description = "", f"This setting could not be drawn: {type(error).__name__}: {error}"
-        words = f"<strong>{esc(self.controls[name].description)}: {esc(label)}</strong><br>{inline(description)}"
-        return f'<figure style="margin:.5rem 0">{picture}<figcaption style="{PROSE}">{words}</figcaption></figure>'
+        """HTML of the figure at up to `count` settings, for a page without a kernel; the widget stays as it is."""
+        return THEMES + strip(self.controls, lambda values: self._frame(values, caption=""), self._caption, count)
 
     def _frame(self, values: Mapping[str, Any], caption: str | None = None) -> tuple[Shown, str]:
         caption = self._caption if caption is None else caption
@@ -143,29 +119,6 @@ def explore(draw: Callable, *, caption: str = "", labels: Mapping[str, str] | No
     a list, or a dict of value by label, a menu; True or False a checkbox. labels: their names on the page.
     """
     display(Explorer(draw, controls, caption, labels))
-
-
-def _settings(control: widgets.Widget, count: int) -> list[tuple[str, Any]]:
-    """(label, value) of up to `count` settings: evenly from end to end of a slider, the first of a menu."""
-    if isinstance(control, widgets.Checkbox):
-        return [("off", False), ("on", True)]
-    if isinstance(control, widgets.Dropdown):
-        labels = control._options_labels[:count]
-        return list(zip(labels, control._options_values, strict=False))
-    steps = round((control.max - control.min) / control.step)
-    kind = int if control.whole else float
-    at = dict.fromkeys(round(step) for step in np.linspace(0, steps, min(count, steps + 1)))
-    values = [kind(round(control.min + step * control.step, 10)) for step in at]
-    return [(control.reading(value), value) for value in values]
-
-
-def _reading(control: widgets.Widget) -> str:
-    """What a control says, as its page shows it."""
-    if isinstance(control, widgets.Checkbox):
-        return "on" if control.value else "off"
-    if isinstance(control, widgets.Dropdown):
-        return str(control.label)
-    return control.reading(control.value)
 
 
 def _control(name: str, setting: Any, label: str) -> widgets.Widget:
