@@ -13,7 +13,8 @@ def attempts(id):
     return store.read()[0]["exercises"][id]
 
 
-def many(n):
+def many(n, home):
+    os.environ["MODELSEC_HOME"] = home  # the server that forks this process may be older than the fixture
     for _ in range(20):
         store.record_exercise(f"98.e{n}", "fail")
         store.record_exercise("98.shared", "pass" if n == 1 else "fail")
@@ -26,8 +27,10 @@ def test_solved_stays_solved(home):
 
 
 def test_kernels_do_not_lose_each_others_progress(home):
-    context = multiprocessing.get_context("spawn")
-    kernels = [context.Process(target=many, args=(n,)) for n in range(4)]
+    context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
+    if os.name != "nt":
+        context.set_forkserver_preload(["modelsec_course.lab"])  # imported once, not by each
+    kernels = [context.Process(target=many, args=(n, str(home))) for n in range(4)]
     for kernel in kernels:
         kernel.start()
     for kernel in kernels:
