@@ -19,6 +19,7 @@ from modelsec_course.labs.common import (
     shaped_like_x,
     still_right,
 )
+from modelsec_course.labs.lab_02_black_box_evasion.exercises.walk import bisect, column, step_out, unit
 
 
 def _walled():
@@ -96,63 +97,33 @@ def _hop_asks(attack):
     expect(asked >= 3 * 40, f"3 turns of 40 probes asked only {asked:.0f} times about each input")
 
 
-def _bisect(fools, x, point, halvings=12):
-    low, high = torch.zeros(len(x), device=x.device), torch.ones(len(x), device=x.device)
-    for _ in range(halvings):
-        middle = (low + high) / 2
-        wrong = fools(_between(x, point, middle))
-        low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)
-    return _between(x, point, high)
-
-
-def _between(x, point, share):
-    return torch.lerp(x, point, _column(share, x))
-
-
-def _column(v, x):
-    return v.view(-1, *[1] * (x.dim() - 1))
-
-
-def _step_out(fools, at, direction, step):
-    """The farthest of at + step, at + step / 2, … that still fools, or `at` itself."""
-    for _ in range(12):
-        trial = (at + _column(step, at) * direction).clamp(0, 1)
-        step = torch.where(fools(trial), step, step / 2)
-    trial = (at + _column(step, at) * direction).clamp(0, 1)
-    return torch.where(_column(fools(trial), at), trial, at)
-
-
-def _unit(v):
-    return v / _column(v.flatten(1).norm(dim=1).clamp_min(1e-12), v)
-
-
 def _noise(at, generator):
     return torch.randn(at.shape, generator=generator, device=generator.device).to(at.device)
 
 
 def hop_skip_jump(fools, x, start, turns, probes, generator):
-    at = _bisect(fools, x, start)
+    at = bisect(fools, x, start)
     for turn in range(1, turns + 1):
         distance = l2_length(at, x)
         votes = torch.zeros_like(x)
         for _ in range(probes):
-            u = _unit(_noise(x, generator))
-            wrong = fools((at + _column(distance / 10, x) * u).clamp(0, 1))
-            votes += _column(torch.where(wrong, 1.0, -1.0), x) * u
-        at = _bisect(fools, x, _step_out(fools, at, _unit(votes), distance / turn**0.5))
+            u = unit(_noise(x, generator))
+            wrong = fools((at + column(distance / 10, x) * u).clamp(0, 1))
+            votes += column(torch.where(wrong, 1.0, -1.0), x) * u
+        at = bisect(fools, x, step_out(fools, at, unit(votes), distance / turn**0.5))
     return at
 
 
-def _hop_wrong(fools, x, start, turns, probes, generator, *, vote=(1.0, -1.0), unit=_unit, last=_bisect):
-    """`vote`: what a yes counts and what a no does.  `unit`: a direction's length.  `last`: ends a hop."""
-    at = _bisect(fools, x, start)
+def _hop_wrong(fools, x, start, turns, probes, generator, *, vote=(1.0, -1.0), scaled=unit, last=bisect):
+    """`vote`: what a yes counts and what a no does.  `scaled`: a probe's direction.  `last`: ends a hop."""
+    at = bisect(fools, x, start)
     for turn in range(1, turns + 1):
         distance, votes = l2_length(at, x), torch.zeros_like(x)
         for _ in range(probes):
-            u = unit(_noise(x, generator))
-            wrong = fools((at + _column(distance / 10, x) * u).clamp(0, 1))
-            votes += _column(torch.where(wrong, *vote), x) * u
-        at = last(fools, x, _step_out(fools, at, _unit(votes), distance / turn**0.5))
+            u = scaled(_noise(x, generator))
+            wrong = fools((at + column(distance / 10, x) * u).clamp(0, 1))
+            votes += column(torch.where(wrong, *vote), x) * u
+        at = last(fools, x, step_out(fools, at, unit(votes), distance / turn**0.5))
     return at
 
 
@@ -161,7 +132,7 @@ def _hop_counting(fools, x, start, turns, probes, generator):
     """Flat, keeps the closest of all, and subtracts the mean vote."""
     shape, flat = x.shape, x.flatten(1)
     ask = lambda z: fools(z.view(shape))  # noqa: E731
-    best = _bisect(ask, flat, start.flatten(1))
+    best = bisect(ask, flat, start.flatten(1))
     for turn in range(turns):
         gap = (best - flat).norm(dim=1, keepdim=True)
         u = F.normalize(torch.randn(probes, *flat.shape, generator=generator), dim=2)
@@ -173,7 +144,7 @@ def _hop_counting(fools, x, start, turns, probes, generator):
             trial = (best + reach * direction).clamp(0, 1)
             moved = torch.where(ask(trial)[:, None] & (moved == best).all(1, keepdim=True), trial, moved)
             reach = reach / 2
-        closer = _bisect(ask, flat, moved)
+        closer = bisect(ask, flat, moved)
         nearer = (closer - flat).norm(dim=1, keepdim=True) < gap
         best = torch.where(nearer, closer, best)
     return best.view(shape)
@@ -197,11 +168,11 @@ EXERCISE = Exercise(
     mutants={
         "votes the wrong way": functools.partial(_hop_wrong, vote=(-1.0, 1.0)),
         "counts a yes alone": functools.partial(_hop_wrong, vote=(1.0, 0.0)),
-        "directions of any length": functools.partial(_hop_wrong, unit=lambda u: u),
+        "directions of any length": functools.partial(_hop_wrong, scaled=lambda u: u),
         "ignores the answers": functools.partial(_hop_wrong, vote=(1.0, 1.0)),
         "does not bisect after the hop": functools.partial(_hop_wrong, last=lambda fools, x, point: point),
         "halves past the boundary": functools.partial(
-            _hop_wrong, last=lambda fools, x, point: torch.lerp(x, _bisect(fools, x, point), 0.98)
+            _hop_wrong, last=lambda fools, x, point: torch.lerp(x, bisect(fools, x, point), 0.98)
         ),
         "stays where it started": lambda fools, x, start, turns, probes, generator: hop_skip_jump(
             fools, x, start, 0, probes, generator

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from modelsec_course import models, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
+from modelsec_course.labs.common import Watched
 
 
 def line(classes: int = 3, seed: int = 0) -> nn.Sequential:
@@ -42,14 +43,9 @@ def _class_box(invert):
     with torch.no_grad():
         model[1].weight.mul_(30)
         model[1].bias.sub_(model[1].weight.sum(1) / 2)  # the middle grey is nobody
-    asked = []
-
-    def watched(pictures):
-        asked.append(pictures.detach())
-        return model(pictures)
-
+    watched = Watched(model)
     got = torch.as_tensor(invert(watched, y, x, steps=4, lr=1.0))
-    for pictures in (*asked, got):
+    for pictures in (*watched.asked, got):
         low, high = float(pictures.detach().min()), float(pictures.detach().max())
         expect(low >= 0 and high <= 1, f"a picture has grey values from {low:.2f} to {high:.2f}: clamp after each step")
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from modelsec_course import inversion, models, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
+from modelsec_course.labs.common import Watched
 from modelsec_course.labs.lab_11_model_inversion.exercises.invert_class import line, log_probability
 from modelsec_course.models import frozen
 
@@ -94,14 +95,13 @@ def _prior_alone(invert):
 
 def _prior_start(invert):
     """Starts at z = 0, and takes the steps it is told to take"""
-    model, basis, y, asked = line(), _mixer(), torch.arange(3), []
-
-    def watched(z):
-        asked.append(z.detach().clone())
-        return _decode(basis)(z)
-
+    model, basis, y = line(), _mixer(), torch.arange(3)
+    watched = Watched(_decode(basis))
     few = _codes(invert(model, y, watched, 6, steps=1, lr=0.01), basis).norm(dim=1)
-    expect(bool((asked[0] == 0).all()), "the first codes that were decoded are not 0: start at torch.zeros")
+    expect(
+        watched.asked and (watched.asked[0] == 0).all(),
+        "the first codes that were decoded are not 0: start at torch.zeros",
+    )
     many = _codes(invert(model, y, _decode(basis), 6, steps=40, lr=0.01), basis).norm(dim=1)
     long = _codes(invert(model, y, _decode(basis), 6, steps=1, lr=0.1), basis).norm(dim=1)
     expect(many > 3 * few, "40 steps go hardly farther than one: use `steps`")
