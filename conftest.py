@@ -1,4 +1,7 @@
-"""How the tests and the notebooks run: away from the network and the learner's own files, within a time budget."""
+"""How the tests and the notebooks run: away from the network and the learner's own files, within a time budget.
+
+tests/spread.py says which of them run together.
+"""
 
 import collections
 import importlib
@@ -35,6 +38,8 @@ if "sitecustomize" not in sys.modules or not hasattr(sys.modules["sitecustomize"
     sys.path.insert(0, str(OFFLINE))
     importlib.import_module("sitecustomize")
     sys.path.remove(str(OFFLINE))
+sys.path.insert(0, str(ROOT / "tests"))
+pytest_plugins = ["spread"]
 if str(OFFLINE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
 
@@ -71,8 +76,9 @@ def pytest_terminal_summary(terminalreporter):
     seconds = collections.Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
-            if getattr(report, "when", None) == "call" and ".ipynb::" in report.nodeid:
-                seconds[report.nodeid.partition("::")[0]] += report.duration
+            name = getattr(report, "nodeid", "").partition("::")[0]
+            if name.endswith(".ipynb") and getattr(report, "when", None) == "call":
+                seconds[name] += report.duration
     if seconds:
         terminalreporter.section("seconds a notebook")
         for name, spent_on_it in sorted(seconds.items()):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks import harness
 from benchmarks.victims import mlp
-from modelsec_course import data, membership, models, runtime
+from modelsec_course import data, ensembles, membership, models, runtime
 
 BATCH, LR = 64, 2e-3
 ABOUT = """Networks on random halves of scikit-learn's digits (1,437 rows), Adam, batches of 64.
@@ -64,7 +64,7 @@ def _training(
     x, y = digits.x_train, digits.y_train
     members = _halves(count, len(x), device)
     together = partial(
-        membership.train, architecture, x, y, members, epochs=epochs, lr=LR, batch_size=BATCH, progress=False
+        ensembles.train, architecture, x, y, members, epochs=epochs, lr=LR, batch_size=BATCH, progress=False
     )
     runs = {
         harness.OURS: together,
@@ -102,7 +102,7 @@ def _audit(shadows: int, epochs: int, device: torch.device) -> harness.Contest:
     members = _halves(shadows + 8, 600, device)
 
     def ours() -> Tensor:
-        trained = membership.train(architecture=mlp, x=x, y=y, members=members, epochs=epochs, lr=LR, progress=False)
+        trained = ensembles.train(architecture=mlp, x=x, y=y, members=members, epochs=epochs, lr=LR, progress=False)
         odds = membership.logit_scale(trained.logits(x), y)
         return membership.lira(odds[:8], odds[8:], members[8:], variance="each")
 

@@ -1,5 +1,5 @@
 import sys
 
-from modelsec_course.cli import main
+from modelsec_course.app.cli import main
 
 sys.exit(main())

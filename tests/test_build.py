@@ -1,13 +1,14 @@
-"""From content/ to the two editions, and the faults that are refused."""
+"""From the labs' sources to the two editions, and the faults that are refused."""
 
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+from ipykernel.ipkernel import IPythonKernel
 
-from modelsec_course import cli
-from modelsec_course.build import BuildError, build
+from modelsec_course.app import cli
+from modelsec_course.build import BuildError, build, checks
 
 ROOT = Path(__file__).resolve().parent.parent
 LAB = '''\
@@ -47,12 +48,14 @@ print("for the instructor")
 
 @pytest.fixture
 def root(tmp_path):
-    (tmp_path / "content").mkdir()
+    (tmp_path / "modelsec_course" / "labs").mkdir(parents=True)
     return tmp_path
 
 
-def write(root, text, name="01_lab.py"):
-    (root / "content" / name).write_text(text)
+def write(root, text, name="lab_01_lab"):
+    room = root / "modelsec_course" / "labs" / name
+    room.mkdir(exist_ok=True)
+    (room / "notebook.py").write_text(text)
 
 
 def notebook(root, folder, name="01_lab"):
@@ -127,6 +130,49 @@ def test_a_cell_has_the_same_id_in_both_editions(root):
     assert notebook(root, "notebooks").cells[1].id == notebook(root, "solutions").cells[1].id
 
 
+def test_what_only_tools_read_is_not_in_an_edition(root):
+    code = 'x = [1,\n     2]  # fmt: skip\n# fmt: off\nimport os  # noqa: E402, I001\nprint("# fmt: skip")'
+    write(root, LAB + f"\n# %%\n{code}\n")
+    build(root)
+    for folder in ("notebooks", "solutions"):
+        assert sources(root, folder)[-1] == 'x = [1,\n     2]\nimport os\nprint("# fmt: skip")'
+
+
+@pytest.mark.parametrize(
+    ("code", "folded"),
+    [('start("01")', True), ('claim("a", True)\nclaims(("b", True))', True), ('threat.card("01")', True),
+     ('guess = predict("01.a", "How many?")', True), ('x = claim("a", True)', False), ('import a\nstart("01")', False),
+     ('double(claim("a", True))', False), ("# nothing", False), ("%matplotlib inline", False), ('f = quiz', False)],
+)  # fmt: skip
+def test_cells_that_only_show_a_card_are_folded(root, code, folded):
+    write(root, LAB + f"\n# %%\n{code}\n")
+    build(root)
+    for folder in ("notebooks", "solutions"):
+        made = notebook(root, folder)
+        nbformat.validate(made)
+        assert made.cells[-1].metadata.get("jupyter", {}).get("source_hidden", False) is folded
+        assert "jupyter" not in made.cells[1].metadata
+
+
+def test_opening_an_edition_does_not_change_it(root):
+    write(root, LAB)
+    build(root)
+    kernel = {name: value for name, value in IPythonKernel.language_info.items() if name != "version"}
+    assert notebook(root, "notebooks").metadata["language_info"] == kernel | {
+        "codemirror_mode": {"name": "ipython", "version": 3}
+    }
+
+
+def test_a_line_too_long_for_the_page_is_refused(root):
+    line = "x = 1  # " + "x" * checks.WIDTH
+    write(root, LAB + f"\n# %%\n{line}\n")
+    with pytest.raises(BuildError, match=rf"a line of {len(line)} characters wraps on the page"):
+        build(root)
+    short = "y = " + "1" * (checks.WIDTH - 4) + "  # fmt: skip"
+    write(root, LAB + f"\n# %%\n{short}\n")
+    build(root)
+
+
 def test_notebooks_carry_no_outputs_and_name_the_python3_kernel(root):
     write(root, LAB)
     build(root)
@@ -179,7 +225,7 @@ FAULTS = {
     "indentation": ("# %%\ndef f():\n  ### BEGIN SOLUTION\n    y = 1\n  ### END SOLUTION\n", 3, "indentation"),
     "an id of another lab": ('# %%\n\nf = check("02.f", f)\n', 3, "should be 01.name"),
     "an id without a lab": ('# %%\nf = check("fgsm", f)\n', 2, "should be 01.name"),
-    "an id twice": ('# %%\ncheck("01.f", f)\n# %%\n\ncheck(\n    "01.f", f)\n', 6, "taken by 01_lab.py:2"),
+    "an id twice": ('# %%\ncheck("01.f", f)\n# %%\n\ncheck(\n    "01.f", f)\n', 6, "taken by lab_01_lab:2"),
     "a leaked solution": (f"# %%\n{SOLVED}# %%\nx = 3\nfirst_step = x + 1\n\nreturn first_step * 2\n", 9, "line 4"),
     "a leak in the same cell": (
         f"# %%\n{SOLVED}first_step = x + 1\nreturn first_step * 2\n",
@@ -200,7 +246,7 @@ def test_a_fault_is_refused_with_file_and_line(root, text, line, what):
     write(root, text)
     with pytest.raises(BuildError) as caught:
         build(root)
-    assert str(caught.value).startswith(f"content/01_lab.py:{line}: ")
+    assert str(caught.value).startswith(f"lab_01_lab/notebook.py:{line}: ")
     assert what in str(caught.value)
     assert not (root / "notebooks").exists(), "a refused build must write nothing"
 
@@ -208,14 +254,14 @@ def test_a_fault_is_refused_with_file_and_line(root, text, line, what):
 def test_lines_are_counted_from_the_files_first_line_header_included(root):
     write(root, LAB.replace("    ### END SOLUTION\n", ""))
     number = LAB.split("\n").index("    ### BEGIN SOLUTION") + 1
-    with pytest.raises(BuildError, match=f"^content/01_lab.py:{number}: "):
+    with pytest.raises(BuildError, match=f"^lab_01_lab/notebook.py:{number}: "):
         build(root)
 
 
 def test_an_exercise_id_may_not_appear_in_two_labs(root):
     write(root, LAB)
-    write(root, LAB, "02_other.py")
-    with pytest.raises(BuildError, match=r"content/02_other.py:\d+: exercise id '01.double' should be 02.name"):
+    write(root, LAB, "lab_02_other")
+    with pytest.raises(BuildError, match=r"lab_02_other/notebook.py:\d+: exercise id '01.double' should be 02.name"):
         build(root)
 
 
@@ -241,7 +287,7 @@ def test_one_common_line_is_no_leak(root):
     assert len(build(root)) == 2
 
 
-@pytest.mark.parametrize("name", ["lab.py", "1_lab.py", "01_Lab.py", "01-lab.py"])
+@pytest.mark.parametrize("name", ["lab_lab", "lab_1_lab", "lab_01_Lab", "lab_01-lab"])
 def test_a_lab_has_a_number_and_a_lower_case_name(root, name):
     write(root, LAB, name)
     with pytest.raises(BuildError, match="NN_name"):
@@ -250,8 +296,8 @@ def test_a_lab_has_a_number_and_a_lower_case_name(root, name):
 
 def test_a_lab_number_is_taken_once(root):
     write(root, LAB)
-    write(root, LAB.replace("01.double", "01.triple"), "01_other.py")
-    with pytest.raises(BuildError, match=r"01_other.py:1: lab number 01 is taken by 01_lab.py"):
+    write(root, LAB.replace("01.double", "01.triple"), "lab_01_other")
+    with pytest.raises(BuildError, match=r"lab_01_other/notebook.py:1: lab number 01 is taken by lab_01_lab"):
         build(root)
 
 
@@ -263,7 +309,7 @@ def test_the_command_exits_1_naming_stale_files_and_0_when_all_is_fresh(root, mo
     assert cli.main(["build"]) == 0
     assert "wrote solutions/01_lab.ipynb" in capsys.readouterr().out
     assert cli.main(["build", "--check"]) == 0
-    (root / "content" / "01_lab.py").unlink()
+    (root / "modelsec_course" / "labs" / "lab_01_lab" / "notebook.py").unlink()
     assert cli.main(["build"]) == 0
     assert "removed notebooks/01_lab.ipynb" in capsys.readouterr().out
 
@@ -271,7 +317,7 @@ def test_the_command_exits_1_naming_stale_files_and_0_when_all_is_fresh(root, mo
 def test_the_command_says_a_fault_in_one_line(root, monkeypatch):
     monkeypatch.setattr(cli, "ROOT", root)
     write(root, FAULTS["nested"][0])
-    with pytest.raises(SystemExit, match=r"^content/01_lab.py:5: [^\n]*$"):
+    with pytest.raises(SystemExit, match=r"^lab_01_lab/notebook.py:5: [^\n]*$"):
         cli.main(["build"])
 
 

@@ -19,19 +19,21 @@ LABS = sorted((Path(__file__).parent.parent / "solutions").glob("*.ipynb"))
 SEEDS = range(1, 1 + int(os.environ.get("MODELSEC_SEEDS", "1")))
 
 
+@functools.cache
+def trained(name, seed):
+    """A victim of the zoo by its recipe, with all generators shifted by `seed` (by the fixture below, not here)."""
+    net = zoo.RECIPES[name].architecture()
+    zoo.RECIPES[name].train(net)
+    return net.eval()
+
+
 @pytest.fixture
 def other_seed(monkeypatch, request):
     """Generators draw from other seeds, and `zoo.load` trains its victim by the recipe."""
     original = runtime.generator
 
-    @functools.cache
-    def trained(name):
-        net = zoo.RECIPES[name].architecture()
-        zoo.RECIPES[name].train(net)
-        return net.eval()
-
     def load(name, *, device=None):
-        return copy.deepcopy(trained(name)).to(runtime.device() if device is None else device)
+        return copy.deepcopy(trained(name, request.param)).to(runtime.device() if device is None else device)
 
     monkeypatch.setattr(runtime, "generator", lambda seed, on="cpu": original(seed + 1000 * request.param, on))
     monkeypatch.setattr(zoo, "load", load)

@@ -13,7 +13,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from modelsec_course import __version__, book, cli, copies, doctor, files, launch
+from modelsec_course import __version__, files
+from modelsec_course.app import book, cli, copies, doctor, launch
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -197,7 +198,7 @@ def server(root, tmp_path, monkeypatch):
     home = tmp_path / "home"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
     environment |= {"JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
-    code = "import sys; from pathlib import Path; from modelsec_course import cli; cli.ROOT = Path(sys.argv[1]); "
+    code = "import sys; from pathlib import Path; from modelsec_course.app import cli; cli.ROOT = Path(sys.argv[1]); "
     code += "cli.main(['lab', '--no-browser', '--port', '18888'])"
     log = tmp_path / "log"
     with log.open("w") as file:
@@ -256,9 +257,7 @@ def test_jupyterlab_serves_the_copies_to_the_token_alone_with_the_courses_settin
 
 
 def test_the_course_starts_light():
-    code = (
-        "import sys; from modelsec_course import cli; cli.parser(); print(*(name in sys.modules for name in sys.argv))"
-    )
+    code = "import sys; from modelsec_course.app import cli; cli.parser(); print(*(x in sys.modules for x in sys.argv))"
     done = subprocess.run([sys.executable, "-c", code, "torch", "jupytext"], capture_output=True, text=True, check=True)
     assert done.stdout.split()[1:] == ["False", "False"]
 
@@ -310,11 +309,11 @@ def test_the_doctor_survives_what_is_broken(monkeypatch, capsys):
 
 
 def test_progress_is_shown_as_text(capsys):
-    from modelsec_course.lab import exercise
+    from modelsec_course.lab import rooms
 
     assert cli.main(["progress"]) == 0
     said = capsys.readouterr().out
-    assert all(f"Lab {number}" in said for number in exercise.labs())
+    assert all(f"Lab {number}" in said for number in rooms.labs())
     assert "<" not in said
 
 

@@ -15,7 +15,16 @@ from types import SimpleNamespace
 import pytest
 
 COURSE = Path(__file__).resolve().parent.parent / "course.py"
-PROJECT = '[project]\nname = "small"\n[tool.modelsec]\npeers = ["one==1", "two==2"]\n'
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+PROJECT = """
+[project]
+name = "small"
+dependencies = ["torch>=2", "torch-a", "torchvision>=0.2"]
+[tool.modelsec]
+peers = ["one==1", "two==2"]
+"""
+CPU_BUILD = ["--isolated", "--index-url", CPU_INDEX, "torch>=2", "torchvision>=0.2"]
+UNREACHABLE = "WARNING: Retrying (Retry(total=0)) after connection broken by NewConnectionError\n"
 PIP = """
 import json, os, sys, time
 log = os.path.join(sys.prefix, "pip.log")
@@ -31,6 +40,7 @@ sys.exit(int(os.environ.get("PIP_STUB_EXIT", 0)))
 def course(tmp_path, monkeypatch):
     """course.py as a module, with ROOT in tmp_path; making the environment is real but for pip."""
     monkeypatch.delenv("MODELSEC_VENV", raising=False)
+    monkeypatch.setenv("MODELSEC_TORCH_INDEX", "")  # set, so that what a test sets is undone
     shutil.copy(COURSE, tmp_path)
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     spec = importlib.util.spec_from_file_location("course_copy", tmp_path / "course.py")
@@ -183,16 +193,17 @@ def test_too_little_disk_is_said_before_anything_is_installed(course, monkeypatc
     assert "8 GB of disk space are needed" in sentence
     assert "2.5 GB" in sentence
     assert "MODELSEC_VENV" in sentence
+    assert "add --cpu, which needs 3 GB" in sentence
     assert not course.PYTHON.exists()
+    sentence = refusal(course, "setup", "--cpu")
+    assert "3 GB of disk space are needed" in sentence
+    assert "add --cpu" not in sentence
 
 
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (
-            "WARNING: Retrying (Retry(total=0)) after connection broken by NewConnectionError\n",
-            "connect to the internet",
-        ),
+        (UNREACHABLE, "connect to the internet"),
         ("ERROR: Could not install packages: [Errno 28] No space left on device\n", "the disk is full"),
         ("ERROR: No matching distribution found for torch>=99\n", "its own words are above"),
         ("ERROR: ResolutionImpossible: pip's resolver cannot resolve openssl\n", "its own words are above"),
@@ -206,6 +217,88 @@ def test_pips_failure_becomes_one_sentence_and_leaves_no_stamp(course, monkeypat
     assert "run `python3 course.py lab` again; nothing is lost" in sentence
     assert said.strip() in capfd.readouterr().err, "pip's own words were swallowed"
     assert not course.ready("base")
+
+
+def call_later(monkeypatch):
+    """What one call put into its environment, the next one does not see."""
+    monkeypatch.setenv("MODELSEC_TORCH_INDEX", "")
+
+
+def put_torch_into(course):
+    next(course.VENV.glob("[Ll]ib/**/site-packages")).joinpath("torch").mkdir()
+
+
+def test_cpu_takes_pytorch_from_its_own_index_alone_and_later_calls_remember_it(course, monkeypatch):
+    assert course.main(["setup", "--cpu"]) == 0
+    assert pip_calls(course) == [CPU_BUILD, ["-e", str(course.ROOT)]]
+    put_torch_into(course)
+    call_later(monkeypatch)
+    assert course.ready("base")
+    (course.ROOT / "pyproject.toml").write_text(PROJECT + "# newer\n")
+    course.setup("test")
+    assert pip_calls(course)[2:4] == [CPU_BUILD, ["-e", f"{course.ROOT}[dev,cluster]"]]
+
+
+def test_without_a_word_about_it_pytorch_comes_from_the_usual_index(course):
+    course.setup("test")
+    assert not any("--index-url" in call for call in pip_calls(course))
+
+
+def test_a_variable_names_another_index_for_pytorch(course, monkeypatch):
+    monkeypatch.setenv("MODELSEC_TORCH_INDEX", "https://mirror.example/cpu")
+    course.main(["setup", "--cpu"])
+    assert pip_calls(course)[0][:3] == ["--isolated", "--index-url", "https://mirror.example/cpu"]
+
+
+def test_a_damaged_environment_is_made_anew_with_the_build_it_had(course, monkeypatch):
+    course.main(["setup", "--cpu"])
+    call_later(monkeypatch)
+    course.PYTHON.unlink()
+    course.PYTHON.symlink_to(course.ROOT / "gone")
+    course.setup("base")
+    assert pip_calls(course)[0] == CPU_BUILD
+
+
+@pytest.mark.parametrize(("asked", "left_out"), [(["--cpu"], "--cpu"), ([], "MODELSEC_TORCH_INDEX")])
+def test_an_index_out_of_reach_is_one_sentence_and_leaves_nothing_behind(course, monkeypatch, asked, left_out):
+    monkeypatch.setenv("MODELSEC_TORCH_INDEX", "" if asked else CPU_INDEX)
+    monkeypatch.setenv("PIP_STUB_SAYS", UNREACHABLE)
+    monkeypatch.setenv("PIP_STUB_EXIT", "1")
+    sentence = refusal(course, "setup", *asked)
+    assert f"{CPU_INDEX} could not be reached: connect to the internet" in sentence
+    assert f"`python3 course.py {' '.join(['setup', *asked])}` again, or do without {left_out}" in sentence
+    assert pip_calls(course) == [CPU_BUILD]
+    call_later(monkeypatch)
+    monkeypatch.setenv("PIP_STUB_EXIT", "0")
+    course.setup("base")
+    assert pip_calls(course)[1:] == [["-e", str(course.ROOT)]], "a build that could not be had is not insisted on"
+
+
+def test_a_set_up_stopped_after_pytorch_goes_on_with_the_same_build(course, monkeypatch):
+    real = course.pip
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            course, "pip", lambda again, *what, index="": real(again, *what, index=index) if index else 1 / 0
+        )
+        with pytest.raises(ZeroDivisionError):
+            course.main(["setup", "--cpu"])
+    call_later(monkeypatch)
+    assert not course.ready("base")
+    course.setup("base")
+    assert pip_calls(course) == [CPU_BUILD, CPU_BUILD, ["-e", str(course.ROOT)]]
+
+
+def test_another_build_is_not_put_over_the_one_that_is_there(course):
+    course.setup("base")
+    put_torch_into(course)
+    sentence = refusal(course, "lab", "--cpu")
+    assert "delete it, then run `python3 course.py lab --cpu` again" in sentence
+    assert len(pip_calls(course)) == 1
+
+
+def test_set_up_takes_no_word_that_it_does_not_know(course):
+    assert "does not know --cup" in refusal(course, "setup", "--cup")
+    assert not course.VENV.exists()
 
 
 def test_a_folder_that_cannot_be_made_is_explained(course):
@@ -263,7 +356,7 @@ def started(course, monkeypatch):
 
 def test_lab_and_doctor_pass_their_arguments_on(course, started):
     course.main(["lab", "--no-browser", "--port", "9000"])
-    course.main(["doctor"])
+    course.main(["doctor", "--cpu"])
     python = str(course.PYTHON)
     assert started == [
         "base",
@@ -275,11 +368,11 @@ def test_lab_and_doctor_pass_their_arguments_on(course, started):
 
 def test_test_runs_processes_that_keep_a_notebook_together_and_passes_arguments_on(course, started, monkeypatch):
     monkeypatch.setattr(course.os, "sched_getaffinity", lambda process: range(64), raising=False)
-    course.main(["test", "tests/lab", "-k", "foo"])
+    course.main(["test", "--quick", "tests/lab", "-k", "foo"])
     level, command = started
     assert level == "test"
     assert command[:3] == [str(course.PYTHON), "-m", "pytest"]
-    assert command[-3:] == ["tests/lab", "-k", "foo"]
+    assert command[-4:] == ["--quick", "tests/lab", "-k", "foo"]
     assert command[command.index("-n") + 1] == "4"
     assert command[command.index("--dist") + 1] == "loadfile"
     assert os.environ["OMP_NUM_THREADS"] == "1"
@@ -297,7 +390,8 @@ def test_an_unknown_command_shows_the_commands(course, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot replace a process")
-def test_the_exit_status_is_the_commands_own(course, tmp_path):
+def test_the_exit_status_is_the_commands_own(course, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH")  # the copy's own modelsec_course is meant
     course.setup("base")
     package = tmp_path / "modelsec_course"
     package.mkdir()

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from modelsec_course import (
+    ensembles,
     evasion,
     extraction,
     federated,
@@ -212,7 +213,7 @@ def test_shadow_models_and_the_attacks_on_members_work_where_their_inputs_are(pr
     members = torch.arange(len(x), device=x.device) % 2 == torch.arange(4, device=x.device)[:, None] % 2
     architecture = partial(models.linear, x[0].numel(), 10)
     with torch.device("meta"):
-        shadows = membership.train(architecture, x, y, members, epochs=2, chunk=3, progress=False)
+        shadows = ensembles.train(architecture, x, y, members, epochs=2, chunk=3, progress=False)
         logits = shadows.logits(x)
         odds, p = membership.logit_scale(logits, y), logits.softmax(2).amax(2)
         results = [

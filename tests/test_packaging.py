@@ -46,7 +46,6 @@ def imported(folder):
     ("folder", "declared"),
     [
         ("modelsec_course", BASE | set().union(*(names for extra, names in EXTRAS.items() if extra != "dev"))),
-        ("content", BASE),
         ("tests", BASE | set().union(*EXTRAS.values()) | PEERS),
         ("benchmarks", BASE | set().union(*EXTRAS.values()) | PEERS),
     ],
@@ -96,7 +95,7 @@ def test_the_packages_data_is_declared():
     declared = {path for pattern in patterns for path in package.glob(pattern)}
     held = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
     assert held - declared == set(), "add these to [tool.setuptools.package-data]"
-    assert package / "jupyter" / "labconfig" / "default_setting_overrides.json" in declared
+    assert package / "app" / "jupyter" / "labconfig" / "default_setting_overrides.json" in declared
 
 
 def test_the_workflow_calls_the_two_commands_on_three_systems_and_three_pythons():

@@ -6,11 +6,13 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
-from modelsec_course.build.source import MARKER, BuildError, Cell
+from modelsec_course.build.editions import clean
+from modelsec_course.build.source import MARKER, BuildError, Cell, stem
 
 NEARLY = re.compile(r"#\s*(BEGIN|END)[ _]*SOLUTION", re.I)
 EXERCISE = re.compile(r"\bcheck\(\s*[\"']([^\"']*)[\"']")
-LAB = re.compile(r"^(\d\d)_[a-z0-9_]+$")
+WIDTH = 160  # characters of a line of code that a learner reads; 88 do not wrap in JupyterLab: lower it as labs allow
+ROOM = re.compile(r"^lab_(\d\d)_[a-z0-9_]+$")
 Lines = list[tuple[int, str]]  # (offset in the cell, line)
 EXERCISE_ID = re.compile(r"^(\d\d)\.[a-z0-9_]+$")
 
@@ -21,17 +23,18 @@ def refuse_faults(labs: dict[Path, list[Cell]]) -> None:
         check_name(path, labs)
         for cell in cells:
             check_markers(cell)
+            check_width(cell)
         check_leaks(cells)
     check_exercises(labs)
 
 
 def check_name(path: Path, labs: dict[Path, list[Cell]]) -> None:
     place = f"{path.parent.name}/{path.name}:1"
-    if not LAB.match(path.stem):
-        raise BuildError(f"{place}: a lab is called NN_name.py, in lower case: two digits, an underscore, a name")
-    first = next(other for other in labs if other.stem[:2] == path.stem[:2])
+    if not ROOM.match(path.parent.name):
+        raise BuildError(f"{place}: a room is called lab_NN_name, in lower case: two digits, an underscore, a name")
+    first = next(other for other in labs if stem(other)[:2] == stem(path)[:2])
     if first != path:
-        raise BuildError(f"{place}: lab number {path.stem[:2]} is taken by {first.name}: choose another")
+        raise BuildError(f"{place}: lab number {stem(path)[:2]} is taken by {first.parent.name}: choose another")
 
 
 def check_markers(cell: Cell) -> None:
@@ -61,6 +64,13 @@ def check_markers(cell: Cell) -> None:
         raise cell.error(begun, "BEGIN SOLUTION without an END SOLUTION in this cell")
 
 
+def check_width(cell: Cell, width: int | None = None) -> None:
+    """No line of code is too long for the page."""
+    for offset, line in enumerate(cell.lines if cell.code else []):
+        if (length := len(clean(line))) > (width or WIDTH):
+            raise cell.error(offset, f"a line of {length} characters wraps on the page: at most {width or WIDTH}")
+
+
 def check_body(cell: Cell, begun: int, ended: int) -> None:
     body = [line for line in cell.lines[begun + 1 : ended] if line.strip()]
     if not body:
@@ -77,12 +87,12 @@ def check_exercises(labs: dict[Path, list[Cell]]) -> None:
         for cell in (cell for cell in cells if cell.code):
             for offset, name in exercises(cell):
                 shape = EXERCISE_ID.match(name)
-                if not shape or shape[1] != path.stem[:2]:
-                    raise cell.error(offset, f"exercise id {name!r} should be {path.stem[:2]}.name, after its lab")
+                if not shape or shape[1] != stem(path)[:2]:
+                    raise cell.error(offset, f"exercise id {name!r} should be {stem(path)[:2]}.name, after its lab")
                 for folder in cell.editions():
                     owner, line = owners.setdefault((folder, name), (cell, cell.start + offset))
                     if owner is not cell:
-                        place = f"{owner.path.name}:{line}"
+                        place = f"{owner.path.parent.name}:{line}"
                         raise cell.error(offset, f"exercise id {name!r} is taken by {place}: choose another")
 
 

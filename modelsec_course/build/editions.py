@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import re
 from collections.abc import Mapping
 
 import nbformat
@@ -12,10 +14,21 @@ from modelsec_course.build.links import link_labs
 from modelsec_course.build.source import EDITIONS, MARKER, Cell
 
 STUB = ("# YOUR CODE HERE", 'raise NotImplementedError("not attempted yet")')
+# As JupyterLab fills it in, so that a notebook does not change by being opened; the version is the learner's Python's.
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
+    "language_info": {
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+    },
 }
+# Cells of nothing but these are folded: what they show says all that their code says.
+MACHINERY = {"start", "threat.card", "guarantee", "quiz", "progress", "finish", "claim", "claims", "predict"}
+DEVELOPERS = re.compile(r"[ \t]*# (?:fmt: (?:skip|off|on)|noqa(?:: [\w, ]+)?)$")
 
 
 def edition(cells: list[Cell], folder: str, number: str = "", notebooks: Mapping[str, str] | None = None) -> str:
@@ -29,7 +42,7 @@ def edition(cells: list[Cell], folder: str, number: str = "", notebooks: Mapping
         if folder not in cell.editions():
             continue
         if cell.code:
-            source = "\n".join(with_stubs(source) if folder == "notebooks" else without_markers(source))
+            source = clean("\n".join(with_stubs(source) if folder == "notebooks" else without_markers(source)))
         elif cell.notebook.cell_type == "markdown":
             source = link_labs(source, notebooks or {}, number)
         new = kinds[cell.notebook.cell_type](source)
@@ -37,6 +50,8 @@ def edition(cells: list[Cell], folder: str, number: str = "", notebooks: Mapping
         tags = [tag for tag in cell.tags if tag not in EDITIONS.values()]
         if tags:
             new.metadata["tags"] = tags
+        if cell.code and machinery(source):
+            new.metadata["jupyter"] = {"source_hidden": True}
         made.append(new)
     notebook = new_notebook(cells=made, metadata=METADATA)
     notebook.nbformat_minor = 5
@@ -58,3 +73,29 @@ def with_stubs(source: str) -> list[str]:
 
 def without_markers(source: str) -> list[str]:
     return [line for line in source.split("\n") if not MARKER.match(line)]
+
+
+def clean(source: str) -> str:
+    """Code without the comments that only this project's tools read."""
+    kept = []
+    for line in source.split("\n"):
+        bare = DEVELOPERS.sub("", line)
+        if bare or not line.strip():  # a line that held nothing else goes
+            kept.append(bare)
+    return "\n".join(kept)
+
+
+def machinery(source: str) -> bool:
+    """Does the code do nothing but call the course's cards?"""
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # a magic of IPython
+        return False
+    return bool(statements) and all(map(_shows_a_card, statements))
+
+
+def _shows_a_card(statement: ast.stmt) -> bool:
+    value = statement.value if isinstance(statement, ast.Expr | ast.Assign) else None
+    if not isinstance(value, ast.Call) or ast.unparse(value.func) not in MACHINERY:
+        return False
+    return isinstance(statement, ast.Expr) or ast.unparse(value.func) == "predict"

@@ -1,4 +1,4 @@
-"""A content file, read twice: by jupytext for its cells, and line by line so that a complaint can name the line."""
+"""A lab's source, read twice: by jupytext for its cells, and line by line so that a complaint can name the line."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ HEAD = re.compile(r"^# ?%%(?!%)")
 
 
 class BuildError(ValueError):
-    """A content file that cannot become a lab; the message starts with file:line."""
+    """A source that cannot become a lab; the message starts with file:line."""
+
+
+def stem(path: Path) -> str:
+    """What the editions of a source are called: NN_name, after its room lab_NN_name."""
+    return path.parent.name.removeprefix("lab_")
 
 
 @dataclass
 class Cell:
-    """One cell as it stands in the content file, so that a complaint can name the line."""
+    """One cell as it stands in its source, so that a complaint can name the line."""
 
     path: Path
     start: int  # line of the first of `lines`, counted from 1
@@ -43,7 +48,7 @@ class Cell:
 
 
 def read(path: Path) -> list[Cell]:
-    """The cells of a content file, each with its place in the file."""
+    """The cells of a source, each with its place in the file."""
     name = f"{path.parent.name}/{path.name}"
     text = path.read_text(encoding="utf-8")
     try:

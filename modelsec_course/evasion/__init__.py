@@ -1,8 +1,8 @@
 """Evasion: change an input a little, so that the model errs. Every attack is `attack(model, x, y, ...) -> x_adv`."""
 
 from modelsec_course.evasion.adaptive import BPDA, EOT
-from modelsec_course.evasion.apgd import apgd
-from modelsec_course.evasion.auto import auto, ensemble
+from modelsec_course.evasion.auto_attack import auto, ensemble
+from modelsec_course.evasion.auto_pgd import apgd
 from modelsec_course.evasion.blackbox import nes, nes_gradient, square_attack, transfer
 from modelsec_course.evasion.contract import attack
 from modelsec_course.evasion.decision import hop_skip_jump

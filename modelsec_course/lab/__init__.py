@@ -1,21 +1,19 @@
 """What a notebook of the course imports.
 
-from modelsec_course.lab import check, claim, explore, figures, guarantee, progress, quiz, scenes, start, threat
+from modelsec_course.lab import check, claim, explore, figures, guarantee, progress, quiz, start, threat
 """
 
-from modelsec_course.lab import figures, scenes, threat
-from modelsec_course.lab.check import check
-from modelsec_course.lab.claim import claim
+from modelsec_course.lab import figures, threat
+from modelsec_course.lab.checking import check
+from modelsec_course.lab.claiming import claim
 from modelsec_course.lab.closing import finish
-from modelsec_course.lab.explore import explore
-from modelsec_course.lab.guarantee import guarantee
-from modelsec_course.lab.health import doctor
+from modelsec_course.lab.explorer import explore
+from modelsec_course.lab.guarantees import guarantee
+from modelsec_course.lab.opening import start
 from modelsec_course.lab.overview import course
-from modelsec_course.lab.progress import progress
-from modelsec_course.lab.quiz import quiz
-from modelsec_course.lab.start import start
+from modelsec_course.lab.quizzes import quiz
+from modelsec_course.lab.standing import progress
 
 __all__ = [
-    "check", "claim", "course", "doctor", "explore", "figures", "finish", "guarantee", "progress", "quiz", "scenes", "start",
-    "threat",
+    "check", "claim", "course", "explore", "figures", "finish", "guarantee", "progress", "quiz", "start", "threat",
 ]  # fmt: skip

@@ -9,10 +9,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
-from modelsec_course.lab.expect import number
-from modelsec_course.lab.style import BLACK, BLUE, DASHES, GREY, MARKERS, PALETTE, STYLE, label_ends, show
+from modelsec_course.lab import words
+from modelsec_course.lab.style import BLACK, BLUE, DASHES, GREY, MARKERS, PALETTE, ROLES, STYLE, label_ends, show
 
 
 def curves(
@@ -28,22 +29,24 @@ def curves(
     percent: bool = False,
     log: str = "",
     ylim: tuple[float, float] | None = None,
+    roles: Mapping[str, str] | None = None,
 ) -> None:
     """Lines over a common `x`, each labelled at its end.
 
     bands: (low, high) around a line, by its label.  marks: a dotted vertical line at x, by its text.
     percent: the values are shares, shown as %.  log: "x", "y" or "xy"; at most eight values of `x` are its ticks.
+    roles: what a line stands for, by its label: "control", "attack", "defence", "proof" or "truth" give its colour.
     """
     x = numbers(x)
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots()
-        drawn = {}
+        fig, axes = plt.subplots(figsize=(7.2 if max(map(len, ys)) > 14 else 6.4, 3.6))
+        drawn, colours = {}, _colours(ys, roles)
         for i, (label, y) in enumerate(ys.items()):
-            look = {"color": PALETTE[i % 7], "linestyle": DASHES[i % 7], "marker": MARKERS[i % 7]}
+            look = {"color": colours[label], "linestyle": DASHES[i % 7], "marker": MARKERS[i % 7]}
             drawn[label] = axes.plot(x, numbers(y), **look, markevery=max(1, len(x) // 12))[0]
             if bands and label in bands:
                 low, high = map(numbers, bands[label])
-                axes.fill_between(x, low, high, color=PALETTE[i % 7], alpha=0.18, linewidth=0)
+                axes.fill_between(x, low, high, color=colours[label], alpha=0.18, linewidth=0)
         axes.set(xlabel=xlabel, ylabel=ylabel, **({"ylim": ylim} if ylim else {}))  # None would stop the autoscaling
         _finish(fig, axes, percent, log)
         if "x" in log and 1 < len(x) <= 8:
@@ -67,24 +70,26 @@ def bars(
     percent: bool = False,
     points: bool = False,
     highlight: Sequence[str] = (),
+    roles: Mapping[str, str] | None = None,
 ) -> None:
     """One bar a label, its value written on it.
 
     errors: (low, high) ends of an interval, by label.  highlight: labels drawn solid among paler ones.
     percent: the values are shares, shown as %.  points: they are differences of shares, shown as percentage points.
+    roles: what a bar stands for, by its label, as for `curves`; a bar without one is grey then.
     """
     heights = np.array([float(value) for value in values.values()])
-    ends = [(errors or {}).get(label, (h, h)) for label, h in zip(values, heights, strict=True)]
+    ends = [(errors or {}).get(label, (np.nan, np.nan)) for label in values]  # no whisker without an interval
     spread = np.abs(np.array(ends, dtype=float).T - heights) if errors else None
-    colours = [BLUE if not highlight or label in highlight else "#A9C6DB" for label in values]
+    colours = [_bar_colour(label, highlight, _known(roles, values)) for label in values]
     with plt.rc_context(STYLE):
         size = (6.4, 0.7 + 0.45 * len(values)) if horizontal else STYLE["figure.figsize"]
         fig, axes = plt.subplots(figsize=size)
         draw, error = (axes.barh, "xerr") if horizontal else (axes.bar, "yerr")
         whiskers = {"capsize": 4, "ecolor": BLACK, "error_kw": {"linewidth": 1.3}}
         drawn = draw(list(values), heights, color=colours, **({error: spread} | whiskers if errors else {}))
-        words = [_points(height) if points else _text(height, percent) for height in heights]
-        axes.bar_label(drawn, words, padding=4, fontsize=10)
+        written = [words.points(height) if points else _text(height, percent) for height in heights]
+        axes.bar_label(drawn, written, padding=4, fontsize=10)
         axes.set(**{"xlabel" if horizontal else "ylabel": ylabel})
         axes.grid(False, axis="y" if horizontal else "x")
         axes.margins(**{"x" if horizontal else "y": 0.14 if heights.min() >= 0 else 0.18})
@@ -93,8 +98,8 @@ def bars(
         along = axes.xaxis if horizontal else axes.yaxis
         _finish(fig, axes, percent, "", axis=along)
         if points:
-            along.set_major_formatter(lambda value, _: _points(value))
-    said = ", ".join(f"{label}: {word}" for label, word in zip(values, words, strict=True))
+            along.set_major_formatter(lambda value, _: words.points(value))
+    said = ", ".join(f"{label}: {word}" for label, word in zip(values, written, strict=True))
     show(fig, caption, alt or f"Bar chart of {ylabel}. {said}. {caption}")
 
 
@@ -102,7 +107,34 @@ def _finish(fig: Figure, axes: Axes, percent: bool, log: str, axis: Any = None) 
     for name in log:
         getattr(axes, f"set_{name}scale")("log")
     if percent:
-        (axis or axes.yaxis).set_major_formatter(lambda value, _: f"{100 * value:g} %")
+        (axis or axes.yaxis).set_major_formatter(lambda value, _: words.percent(value, None))
+
+
+def _known(roles: Mapping[str, str] | None, labels: Mapping[str, Any]) -> dict[str, str]:
+    for label, role in (roles or {}).items():
+        if label not in labels or role not in ROLES:
+            raise ValueError(f"roles: {label!r} must be a label and {role!r} one of {', '.join(ROLES)}")
+    return dict(roles or {})
+
+
+def _colours(labels: Mapping[str, Any], roles: Mapping[str, str] | None) -> dict[str, str]:
+    """A line's colour is its role's; two with the same role, and those without, take the next free ones."""
+    given = {label: ROLES[role] for label, role in _known(roles, labels).items()}
+    chosen: dict[str, str] = {}
+    for label in labels:
+        if label in given and given[label] not in chosen.values():
+            chosen[label] = given[label]
+    spare = (colour for colour in PALETTE * (1 + len(labels) // 7) if colour not in given.values())
+    return {label: chosen.get(label) or next(spare, GREY) for label in labels}
+
+
+def _bar_colour(label: str, highlight: Sequence[str], roles: Mapping[str, str]) -> str:
+    colour = ROLES[roles.get(label, "control")] if roles else BLUE
+    return colour if not highlight or label in highlight else _pale(colour)
+
+
+def _pale(colour: str) -> str:
+    return to_hex(0.35 * np.array(to_rgb(colour)) + 0.65)
 
 
 def tick_at(axes: Axes, x: np.ndarray, gap: float = 0.07) -> None:
@@ -111,7 +143,7 @@ def tick_at(axes: Axes, x: np.ndarray, gap: float = 0.07) -> None:
     for i in range(1, len(x)):
         if where[i] - where[kept[-1]] >= gap:
             kept.append(i)
-    axes.set_xticks(x[kept], [number(value) for value in x[kept]])
+    axes.set_xticks(x[kept], [words.number(value) for value in x[kept]])
     axes.set_xticks([], minor=True)
 
 
@@ -119,16 +151,13 @@ def _ends(x: np.ndarray, ys: Mapping[str, Any], percent: bool) -> str:
     said = []
     for label, y in ys.items():
         y = numbers(y)
-        said.append(f"{label}: {_text(y[0], percent)} at {number(x[0])}, {_text(y[-1], percent)} at {number(x[-1])}.")
+        first, last = (f"{_text(y[i], percent)} at {words.number(x[i])}" for i in (0, -1))
+        said.append(f"{label}: {first}, {last}.")
     return " ".join(said)
 
 
-def _points(share: float) -> str:
-    return f"{round(100 * share):+d}".replace("-", "\u2212") if round(100 * share) else "0"
-
-
 def _text(value: float, percent: bool) -> str:
-    return f"{100 * value:.1f} %" if percent else f"{value:.3g}"
+    return words.percent(value) if percent else words.number(value)
 
 
 def numbers(values: Any) -> np.ndarray:

@@ -11,11 +11,12 @@ from urllib.parse import quote
 from IPython.display import display
 
 from modelsec_course.lab import store
-from modelsec_course.lab.claim import made
-from modelsec_course.lab.exercise import Lab, labs, load
+from modelsec_course.lab.claiming import made
+from modelsec_course.lab.exercise import Lab
 from modelsec_course.lab.learner import notebook, standing
 from modelsec_course.lab.markup import Card, box, esc, inline, plain
-from modelsec_course.lab.progress import WORDS
+from modelsec_course.lab.rooms import labs, load
+from modelsec_course.lab.standing import WORDS
 
 LOOK = """<style>
 .msec.msec a.next{display:block;margin-top:1rem;padding:.7rem 1.1rem;border-radius:6px;text-decoration:none;

@@ -1,26 +1,17 @@
-"""What a lab is made of, and the registry of exercises: `exercises/lab_NN.py` holds a lab's, loaded on demand."""
+"""What a lab is made of: its facts, its questions, its exercises."""
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from modelsec_course.lab import exercises
 from modelsec_course.lab.expect import expect, expect_close
 
-__all__ = [
-    "PARTS", "STAGES", "Exercise", "Lab", "Planned", "Question", "exercise", "expect", "expect_close", "find", "labs",
-    "load", "planned",
-]  # fmt: skip
+__all__ = ["PARTS", "STAGES", "Exercise", "Lab", "Planned", "Question", "expect", "expect_close"]
 
 Property = Callable[[Callable], None]
-ROOMS = "modelsec_course.labs"
 PARTS = (
     "Integrity at test time",
     "Integrity at training time",
@@ -96,103 +87,32 @@ class Question:
 
 @dataclass(frozen=True)
 class Exercise:
+    """An exercise; the first line of a property's docstring is the title that a learner sees.
+
+    id: "01.fgsm", the lab's number and a name.  reference: what the lab goes on with until the learner's own passes.
+    properties: functions of the learner's function that raise AssertionError with a message that helps.
+    hints: Markdown, from a nudge to almost the answer.
+    mutants: plausible wrong answers by what is wrong with them; every one must fail.  second: another right answer.
+    timeout: seconds for all properties together.  returns: called with (result, args, kwargs) after each call.
+    finite: False lets results hold NaN and infinity.  mutates: parameters that the function is meant to change.
+    Raises ValueError for an id that is malformed, and for an exercise without properties.
+    """
+
     id: str
+    _: KW_ONLY
     title: str
     reference: Callable
-    properties: tuple[Property, ...]
-    hints: tuple[str, ...] = ()
+    properties: Sequence[Property]
+    hints: Sequence[str] = ()
     mutants: Mapping[str, Callable] = field(default_factory=dict)
     second: Callable | None = None
     timeout: float = 20.0
     returns: Callable[[Any, tuple, dict], None] | None = None
     finite: bool = True
-    mutates: tuple[str, ...] = ()
+    mutates: Sequence[str] = ()
 
-
-@dataclass(frozen=True)
-class Contents:
-    """A loaded lab."""
-
-    lab: Lab
-    quiz: tuple[Question, ...]
-    exercises: dict[str, Exercise]
-
-
-_REGISTRY: dict[str, Exercise] = {}
-
-
-def exercise(
-    id: str,
-    *,
-    title: str,
-    reference: Callable,
-    properties: Sequence[Property],
-    hints: Sequence[str] = (),
-    mutants: Mapping[str, Callable] | None = None,
-    second: Callable | None = None,
-    timeout: float = 20.0,
-    returns: Callable[[Any, tuple, dict], None] | None = None,
-    finite: bool = True,
-    mutates: Sequence[str] = (),
-) -> Exercise:
-    """Register an exercise; the first line of a property's docstring is the title that a learner sees.
-
-    id: "01.fgsm", the lab's number and a name.  properties: functions of the learner's function that raise
-    AssertionError with a message that helps.  hints: Markdown, from a nudge to almost the answer.
-    mutants: plausible wrong answers by what is wrong with them; every one must fail.  second: another right answer.
-    timeout: seconds for all properties together.  returns: called with (result, args, kwargs) after each call.
-    finite: False lets results hold NaN and infinity.  mutates: parameters that the function is meant to change.
-    Raises ValueError for an id that is malformed or taken.
-    """
-    if not re.fullmatch(r"\d\d\.[a-z]\w*", id):
-        raise ValueError(f"id must look like '01.fgsm', not {id!r}")
-    if id in _REGISTRY:
-        raise ValueError(f"exercise {id!r} is registered twice: give one of them another id")
-    if not properties:
-        raise ValueError(f"exercise {id!r} has no properties: what would its check verify?")
-    made = Exercise(
-        id, title, reference, tuple(properties), tuple(hints), dict(mutants or {}), second, timeout, returns, finite,
-        tuple(mutates),
-    )  # fmt: skip
-    _REGISTRY[id] = made
-    return made
-
-
-def labs() -> list[str]:
-    """The numbers of the labs that exist, in order: ["00", "01", …]."""
-    names = (module.name for module in pkgutil.iter_modules(exercises.__path__))
-    return sorted(name[4:] for name in names if re.fullmatch(r"lab_\d\d", name))
-
-
-def planned() -> list[Planned]:
-    """The labs that the course has announced and not yet built, in order."""
-    listed = importlib.import_module(f"{ROOMS}.planned").PLANNED
-    return sorted((one for one in listed if one.number not in labs()), key=lambda one: one.number)
-
-
-def load(number: str | int) -> Contents:
-    """The lab with this number. Raises ValueError, naming the labs there are, if there is none."""
-    number = str(number).zfill(2)
-    if number not in labs():
-        raise ValueError(f"there is no lab {number!r}: there are labs {', '.join(labs()) or '(none)'}")
-    name = f"{exercises.__name__}.lab_{number}"
-    if name not in sys.modules:
-        for id in _of(number):  # left by an import that failed half-way
-            del _REGISTRY[id]
-    module = importlib.import_module(name)
-    return Contents(module.LAB, tuple(getattr(module, "QUIZ", ())), _of(number))
-
-
-def find(id: str) -> Exercise:
-    """The exercise with this id. Raises ValueError, naming the ids there are, if there is none."""
-    number = str(id).split(".")[0]
-    known = load(number).exercises if number in labs() else {i: e for n in labs() for i, e in load(n).exercises.items()}
-    if id not in known:
-        near = difflib.get_close_matches(str(id), known, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"there is no exercise {id!r}.{hint} There are: {', '.join(known) or '(none)'}")
-    return known[id]
-
-
-def _of(number: str) -> dict[str, Exercise]:
-    return {id: e for id, e in _REGISTRY.items() if id.startswith(f"{number}.")}
+    def __post_init__(self):
+        if not re.fullmatch(r"\d\d\.[a-z]\w*", self.id):
+            raise ValueError(f"id must look like '01.fgsm', not {self.id!r}")
+        if not self.properties:
+            raise ValueError(f"exercise {self.id!r} has no properties: what would its check verify?")

@@ -3,24 +3,32 @@
 from modelsec_course.lab.charts import bars, curves
 from modelsec_course.lab.gallery import pictures
 from modelsec_course.lab.style import (
+    ATTACK,
     BLACK,
     BLUE,
+    CONTROL,
     DASHES,
+    DEFENCE,
     GREEN,
     GREY,
     MARKERS,
     ORANGE,
     PALETTE,
+    PROOF,
     PURPLE,
+    ROLES,
     SKY,
+    TRUTH,
     VERMILION,
     YELLOW,
     Shown,
     show,
     use_style,
 )  # fmt: skip
+from modelsec_course.lab.tables import table
 
 __all__ = [
-    "BLACK", "BLUE", "DASHES", "GREEN", "GREY", "MARKERS", "ORANGE", "PALETTE", "PURPLE", "SKY", "VERMILION", "YELLOW",
-    "Shown", "bars", "curves", "pictures", "show", "use_style",
+    "ATTACK", "BLACK", "BLUE", "CONTROL", "DASHES", "DEFENCE", "GREEN", "GREY", "MARKERS", "ORANGE", "PALETTE",
+    "PROOF", "PURPLE", "ROLES", "SKY", "TRUTH", "VERMILION", "YELLOW",
+    "Shown", "bars", "curves", "pictures", "show", "table", "use_style",
 ]  # fmt: skip

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelsec_course.lab import store
-from modelsec_course.lab.exercise import Lab, load
+from modelsec_course.lab.exercise import Lab
+from modelsec_course.lab.rooms import load
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import re
 
+from modelsec_course.lab.words import NBSP, tidy
+
 # Colours follow JupyterLab's theme; the fallbacks inherit, so that they also sit on any other page, light or dark.
 # `.msec.msec` outweighs JupyterLab's own rules for lists, tables and code in outputs.
 STYLE = """<style>
@@ -43,6 +45,17 @@ gap:.3rem 1.1rem;margin:.6rem 0 0}
 .msec.msec dl dd{margin:0;padding:0;width:auto}
 .msec.msec summary.plain{font-weight:400}
 .msec.msec a{color:var(--jp-content-link-color,#1976d2)}
+.msec.msec.bare{border:0;padding:0;background:transparent}
+.msec.msec table{border-collapse:collapse;margin:0;font-size:1em;border:0;table-layout:auto;
+font-variant-numeric:tabular-nums}
+.msec.msec caption{caption-side:bottom;text-align:left;color:var(--ink);padding:.4rem 0 0}
+.msec.msec thead tr:nth-child(n){border:0;border-bottom:2px solid var(--line);background:transparent}
+.msec.msec tbody tr:nth-child(n){border:0;border-bottom:1px solid var(--line);background:transparent}
+.msec.msec tbody tr.marked:nth-child(n){background:var(--inset)}.msec.msec tr.marked>*{font-weight:700}
+.msec.msec :is(td,th){padding:.25rem 1.1rem .25rem .3rem;text-align:left;vertical-align:baseline;color:var(--ink);
+max-width:none;white-space:normal;font-weight:400;overflow-wrap:normal}
+.msec.msec thead th{font-weight:600;color:var(--soft);vertical-align:bottom}
+.msec.msec .right{text-align:right}.msec.msec tbody .right{white-space:nowrap}
 .msec.msec progress{accent-color:var(--tone);width:11rem;height:.8rem;vertical-align:middle;margin-right:.6em}
 </style>"""
 
@@ -66,12 +79,12 @@ def rich(text: str) -> str:
 def inline(text: str) -> str:
     """HTML of one line: `code` and **bold**, the rest escaped."""
     pieces = re.split(r"`([^`]+)`", text)
-    return "".join(f"<code>{esc(p)}</code>" if i % 2 else _bold(esc(p)) for i, p in enumerate(pieces))
+    return "".join(f"<code>{esc(p)}</code>" if i % 2 else _bold(esc(tidy(p))) for i, p in enumerate(pieces))
 
 
 def plain(text: str) -> str:
-    """The text without the marks of `code` and **bold**."""
-    return text.replace("**", "").replace("`", "")
+    """The text without the marks of `code` and **bold**, its spaces all of the ordinary kind."""
+    return tidy(text).replace(NBSP, " ").replace("**", "").replace("`", "")
 
 
 def box(body: str, *, tone: str = "", label: str = "", live: bool = False) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 from IPython.display import display
 
 from modelsec_course.lab.drawing import NUMERALS, Stop, draw, legend
-from modelsec_course.lab.exercise import PARTS, Lab, planned
+from modelsec_course.lab.exercise import PARTS, Lab, Planned
 from modelsec_course.lab.learner import Standing, notebook
 from modelsec_course.lab.markup import STYLE, Card, esc, plain
-from modelsec_course.lab.progress import Course, lab_link
+from modelsec_course.lab.rooms import planned
+from modelsec_course.lab.standing import Course, lab_link
 
 LOOK = """<style>
 .msec.course{max-width:none;border:0;padding:0;background:none}
@@ -103,7 +104,7 @@ class Overview(Card):
         state = "✔ done" if one.complete else f"{one.done} of {one.total}"
         return _cells("ready", name, esc(plain(lab.question)), lab.part, str(lab.minutes), esc(_before(lab)), state)
 
-    def _later(self, one) -> str:
+    def _later(self, one: Planned) -> str:
         return _cells("planned", esc(f"{one.number} {one.title}"), esc(one.question), one.part, "", "", "planned")
 
 

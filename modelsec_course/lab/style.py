@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import struct
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,14 +15,19 @@ from cycler import cycler
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from modelsec_course.lab.markup import PROSE, Card, esc, inline, plain
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; lines also differ by dash and marker, for greyscale.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#767676"
+# What a colour means, in every lab. Roles are drawn alike wherever they come: ROLES is what `roles=` takes.
+CONTROL, ATTACK, DEFENCE, PROOF, TRUTH = GREY, VERMILION, BLUE, GREEN, BLACK
+ROLES = {"control": CONTROL, "attack": ATTACK, "defence": DEFENCE, "proof": PROOF, "truth": TRUTH}
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (9, 3)), "-")
+LABEL = 22  # characters in a line of a label at a curve's end
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 STYLE = {
@@ -59,6 +65,26 @@ STYLE = {
     "ytick.labelsize": 10,
 }
 
+# One image serves both themes. On a page known to be dark its lightness is turned and its hues stay; pictures in it are
+# laid over it as they are. A page that says nothing gets a white ground. `msec-auto` follows the reader's own setting.
+DARK = ('body[data-jp-theme-light="false"]', "body.vscode-dark", 'html[data-theme="dark"]')
+_TURNED = "{background:none;filter:invert(1) hue-rotate(180deg)}"
+
+
+def when_dark(part: str, look: str) -> str:
+    """A rule of a stylesheet that holds on dark pages only."""
+    known = ",".join(f"{page} {part}" for page in DARK)
+    return f"{known}{look}@media (prefers-color-scheme:dark){{.msec-auto {part}{look}}}"
+
+
+THEMES = f"""<style>.msec-figure{{margin:.5rem 0;max-width:48rem}}
+.msec-figure figcaption{{margin-top:.4rem;max-width:48rem}}
+.msec-picture{{position:relative;display:block;max-width:100%}}
+.msec-picture>img{{display:block;width:100%;max-width:none;height:auto;background:#fff;border-radius:4px}}
+.msec-picture>span{{position:absolute;display:none;background-size:100% 100%}}
+{when_dark(".msec-picture>img", _TURNED)}
+{when_dark(".msec-picture>span", "{display:block}")}</style>"""
+
 
 def use_style() -> None:
     """Make the course's style matplotlib's default."""
@@ -71,13 +97,11 @@ class Shown(Card):
     def __init__(self, fig: Figure, caption: str = "", alt: str | None = None, *, scale: float = 2.0, tight=False):
         buffer = io.BytesIO()
         box = {"bbox_inches": "tight", "pad_inches": 0.02} if tight else {}
-        fig.savefig(buffer, format="png", dpi=100 * scale, facecolor=fig.get_facecolor(), **box)
+        fig.savefig(buffer, format="png", dpi=100 * scale, transparent=True, **box)
+        self.png, self.caption = buffer.getvalue(), caption
+        self.alt = plain(alt or caption) or "A figure without description"
+        self.photographs = [] if tight else _photographs(fig, self.png)
         plt.close(fig)
-        self.png, self.caption, self.alt = (
-            buffer.getvalue(),
-            caption,
-            plain(alt or caption) or "A figure without description",
-        )
         self.width, self.height = (round(pixels / scale) for pixels in struct.unpack(">II", self.png[16:24]))
 
     def text(self) -> str:
@@ -85,15 +109,38 @@ class Shown(Card):
 
     def image(self) -> str:
         return (
-            f'<img alt="{esc(self.alt)}" width="{self.width}" height="{self.height}" decoding="sync" '
-            f'src="data:image/png;base64,{base64.b64encode(self.png).decode()}" '
-            'style="display:block;box-sizing:content-box;max-width:calc(100% - 16px);height:auto;background:#fff;'
-            'padding:8px;border-radius:8px">'
+            f'<span class="msec-picture" style="width:{self.width}px"><img alt="{esc(self.alt)}" width="{self.width}" '
+            f'height="{self.height}" decoding="sync" src="{data_address(self.png)}">{"".join(self.photographs)}</span>'
         )
 
     def html(self) -> str:
-        caption = f'<figcaption style="{PROSE};margin-top:.4rem;max-width:46rem">{inline(self.caption)}</figcaption>'
-        return f'<figure style="margin:.5rem 0">{self.image()}{caption if self.caption else ""}</figure>'
+        caption = f'<figcaption style="{PROSE}">{inline(self.caption)}</figcaption>'
+        return f'{THEMES}<figure class="msec-figure">{self.image()}{caption if self.caption else ""}</figure>'
+
+
+def _photographs(fig: Figure, png: bytes) -> list[str]:
+    """Parts that the dark theme must not turn: each picture in the figure, cut out, to lie over its place there."""
+    whole, cuts = None, []
+    for axes in fig.axes:
+        if not axes.images:
+            continue
+        whole = whole or Image.open(io.BytesIO(png))
+        width, height = whole.size
+        box = axes.get_window_extent().transformed(fig.transFigure.inverted())
+        left, right = round(box.x0 * width), round(box.x1 * width)
+        top, bottom = round((1 - box.y1) * height), round((1 - box.y0) * height)
+        buffer = io.BytesIO()
+        whole.crop((left, top, right, bottom)).save(buffer, "PNG", optimize=True)
+        cuts.append(
+            f'<span style="left:{left / width:.3%};top:{top / height:.3%};width:{(right - left) / width:.3%};'
+            f'height:{(bottom - top) / height:.3%};background-image:url({data_address(buffer.getvalue())})"></span>'
+        )
+    return cuts
+
+
+def data_address(png: bytes) -> str:
+    """An image as an address that needs no file."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def show(fig: Figure, caption: str, alt: str | None = None, *, tight: bool = False) -> None:
@@ -102,7 +149,7 @@ def show(fig: Figure, caption: str, alt: str | None = None, *, tight: bool = Fal
 
 
 def label_ends(axes: Axes, drawn: Mapping[str, Any]) -> None:
-    """Each line's name at its right end, moved as little as keeps them apart."""
+    """Each line's name at its right end, in lines of a few words, moved as little as keeps them apart."""
     axes.autoscale_view()
     ends = {}
     for label, line in drawn.items():
@@ -110,20 +157,25 @@ def label_ends(axes: Axes, drawn: Mapping[str, Any]) -> None:
         ends[label] = xy[np.isfinite(xy).all(1)][-1]
     wanted = {label: axes.transAxes.inverted().transform(axes.transData.transform(at))[1] for label, at in ends.items()}
     order = sorted(wanted, key=wanted.get)
-    for label, height in zip(order, _apart([wanted[label] for label in order]), strict=True):
+    folded = [textwrap.wrap(label, LABEL) or [""] for label in order]
+    places = _apart([wanted[label] for label in order], [0.085 + 0.065 * (len(lines) - 1) for lines in folded])
+    for label, lines, height in zip(order, folded, places, strict=True):
         axes.annotate(
-            label, ends[label], (1.06, height), textcoords="axes fraction", va="center", color="#222222",
+            "\n".join(lines), ends[label], (1.06, height), textcoords="axes fraction", va="center", color="#222222",
             arrowprops={"arrowstyle": "-", "color": drawn[label].get_color(), "linewidth": 1.3, "relpos": (0, 0.5),
                         "shrinkA": 0, "shrinkB": 4},
         )  # fmt: skip
 
 
-def _apart(wanted: list[float], gap: float = 0.085) -> list[float]:
-    """Sorted heights, moved as little as keeps neighbours a gap apart: those that touch share their mean."""
-    groups: list[list[float]] = []  # [mean height, members]
-    for height in wanted:
-        groups.append([height, 1])
-        while len(groups) > 1 and groups[-1][0] - groups[-2][0] < gap * (groups[-1][1] + groups[-2][1]) / 2:
-            (low, n), (high, m) = groups[-2:]
-            groups[-2:] = [[max((low * n + high * m) / (n + m), gap * (n + m - 1) / 2), n + m]]
-    return [mean + gap * (i - (n - 1) / 2) for mean, n in groups for i in range(int(n))]
+def _apart(wanted: list[float], sizes: list[float]) -> list[float]:
+    """Sorted middles, moved as little as keeps labels of these heights from touching: a group shares its move."""
+    groups: list[tuple[float, list[float]]] = []  # (lower edge, heights of its members)
+    for middle, size in zip(wanted, sizes, strict=True):
+        low, members = middle - size / 2, [size]
+        while groups and low < groups[-1][0] + sum(groups[-1][1]):
+            under, others = groups.pop()
+            low = (under * len(others) + (low - sum(others)) * len(members)) / (len(others) + len(members))
+            members = others + members
+            low = max(low, -members[0] / 2)
+        groups.append((low, members))
+    return [low + sum(members[:i]) + size / 2 for low, members in groups for i, size in enumerate(members)]

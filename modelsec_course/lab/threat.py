@@ -94,89 +94,6 @@ class Threat:
     ids: tuple[str, ...]
 
 
-CARDS = {
-    "00": Threat(
-        goal="any of NIST's three, **integrity** (wrong answers), **confidentiality** (leaked data or model), "
-        "**availability** (no answers, or dear ones), or through them people's **decisions**",
-        knowledge="from none (black-box) to the model's weights (white-box); each lab says which",
-        capability="control of inputs, of training data or of code, or no more than queries; each lab says which",
-        ids=("NISTAML.02", "NISTAML.03", "NISTAML.01", "AML.T0031", "AML.TA0010", "AML.T0029", "ML09:2023"),
-    ),
-    "01": Threat(
-        goal="**integrity**: the model answers wrongly for an input that people still read correctly",
-        knowledge="**white-box**: architecture, weights and defences",
-        capability="**testing data control**: change each input a little, within ε; training is out of reach",
-        ids=("NISTAML.022", "AML.T0015", "AML.T0043", "AML.T0043.000", "ML01:2023"),
-    ),
-    "02": Threat(
-        goal="**integrity**: the model answers wrongly for an input that people still read correctly",
-        knowledge="**black-box**: no weights, no gradients; the answers to queries, scores or only labels, or no more "
-        "than public data like the model's own",
-        capability="**query access**: show the model inputs, so many times; change each input a little, within ε",
-        ids=("NISTAML.025", "AML.T0015", "AML.T0043.001", "AML.T0043.002", "AML.M0004", "ML01:2023"),
-    ),
-    "03": Threat(
-        goal="**integrity**: wrong answers in spite of a defence; an evaluator is to find them before others do",
-        knowledge="**white-box**: architecture, weights and the defence; beside it black-box attacks, as a cross-check",
-        capability="**testing data control**: change each input within ε, knowing how the defence works",
-        ids=("NISTAML.022", "NISTAML.025", "AML.T0015", "AML.T0043.000", "AML.T0043.001", "AML.M0003", "ML01:2023"),
-    ),
-    "04": Threat(
-        goal="**integrity**: wrong answers, now from a model that was trained or wrapped to withstand them",
-        knowledge="**white-box**: architecture, weights and the defence; only the noise that is drawn is unknown",
-        capability="**testing data control**: change each input within ε, in L∞ or in L2; training is out of reach",
-        ids=("NISTAML.022", "AML.T0015", "AML.T0043.000", "AML.M0003", "ML01:2023"),
-    ),
-    "08": Threat(
-        goal="**integrity**: a chosen wrong answer whenever a trigger is shown; or **availability**: a model that is "
-        "wrong for everybody",
-        knowledge="**grey-box**: the task and the kind of data; not the weights, which do not exist yet",
-        capability="**training data control**: add or change a few rows, with or without their labels; show the "
-        "trigger later",
-        ids=("NISTAML.013", "NISTAML.021", "NISTAML.023", "AML.T0020", "AML.T0043.004", "ML02:2023", "ML10:2023"),
-    ),
-    "09": Threat(
-        goal="**confidentiality**: a second model that answers as the victim does, without the work behind it",
-        knowledge="**black-box**: the task, perhaps the kind of model, some public data like the victim's; no weights",
-        capability="**query access**: so many answers, as probabilities, rounded, or as labels",
-        ids=("NISTAML.031", "AML.T0024.002", "AML.T0005.001", "AML.M0002", "AML.M0004", "ML05:2023"),
-    ),
-    "10": Threat(
-        goal="**privacy**: learn whether a person's record was in the training set, or a value that the record hides",
-        knowledge="the record itself, and data of the same kind to train models on; not the weights",
-        capability="**query access**: one query for a record, and the model's scores (or, for more queries, its label)",
-        ids=("NISTAML.033", "NISTAML.032", "NISTAML.034", "AML.T0024.000", "AML.M0002", "ML04:2023", "ML03:2023"),
-    ),
-    "11": Threat(
-        goal="**privacy**: a picture of a person whose name is one of the model's classes",
-        knowledge="**white-box**: the weights, the list of names, and public photographs of other people; none of "
-        "the person",
-        capability="**no control** of data or training: climb the model's own score, as long as you like",
-        ids=("NISTAML.032", "AML.T0024.001", "AML.M0002", "ML03:2023"),
-    ),
-    "12": Threat(
-        goal="**privacy**: the training examples behind a participant's update",
-        knowledge="**white-box**: the model before the round, and each update that is sent; the server is honest but "
-        "curious",
-        capability="**passive**: read what the protocol sends, compute at leisure; nothing is changed",
-        ids=("NISTAML.032", "AML.TA0010", "AML.M0012", "ML03:2023"),
-    ),
-    "13": Threat(
-        goal="**privacy**: whether one person's record is in the data behind a published answer",
-        knowledge="everything but that one record: the other records, the mechanism, its noise's distribution",
-        capability="**query access**: as many answers as are published, combined in any way, now or later",
-        ids=("NISTAML.033", "NISTAML.032", "AML.T0024.000", "ML04:2023"),
-    ),
-    "14": Threat(
-        goal="**privacy**: whether a record was in the training set of a model that claims differential privacy",
-        knowledge="**white-box**: the final weights, or each step's noisy gradient, and all other records; the lab "
-        "compares the two",
-        capability="**training data control** for an auditor: insert canaries, train, guess; an attacker has less",
-        ids=("NISTAML.033", "NISTAML.032", "AML.T0024.000", "AML.T0024.001", "AML.M0003", "ML04:2023"),
-    ),
-}
-
-
 class ThreatCard(Card):
     def __init__(self, threat: Threat):
         self.threat = threat
@@ -213,6 +130,9 @@ def lookup(id: str) -> Entry:
 
 def card(number: str) -> None:
     """Show the threat card of a lab. Raises ValueError if it has none."""
-    if number not in CARDS:
-        raise ValueError(f"lab {number!r} has no threat card: there are cards for {', '.join(CARDS)}")
-    display(ThreatCard(CARDS[number]))
+    from modelsec_course.lab.rooms import load  # a room's card is made of this module's Threat
+
+    threat = load(number).threat
+    if threat is None:
+        raise ValueError(f"lab {number!r} has no threat card: write THREAT in its about.py")
+    display(ThreatCard(threat))

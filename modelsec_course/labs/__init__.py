@@ -1,1 +1,1 @@
-"""One room per lab, and what is known of the labs to come."""
+"""One room per lab: `lab_NN_name/` holds its notebook, its card and quiz, its exercises and its scene."""

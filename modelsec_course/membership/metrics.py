@@ -11,7 +11,7 @@ from scipy.stats import norm, rankdata
 from torch import Tensor
 
 from modelsec_course import validation
-from modelsec_course.robustness.intervals import clopper_pearson
+from modelsec_course.statistics import clopper_pearson
 
 __all__ = ["Rate", "auc", "tpr_at_fpr"]
 

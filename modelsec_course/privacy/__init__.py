@@ -30,7 +30,7 @@ from modelsec_course.privacy.mechanisms import (
 )
 from modelsec_course.privacy.pate import count_votes, indicative_epsilon, noisy_labels, pate_epsilon, train_teachers
 from modelsec_course.privacy.planted import BUGS, train_with_bug
-from modelsec_course.privacy.training import PrivateHistory, dp_sgd, poisson_sample
+from modelsec_course.privacy.private_sgd import PrivateHistory, dp_sgd, poisson_sample
 
 __all__ = [
     "BUGS",

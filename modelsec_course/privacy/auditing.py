@@ -13,7 +13,7 @@ from torch import Tensor
 
 from modelsec_course import validation
 from modelsec_course.privacy.mechanisms import gaussian_epsilon
-from modelsec_course.robustness.intervals import clopper_pearson
+from modelsec_course.statistics import clopper_pearson
 
 __all__ = ["audit_lower_bound", "audit_one_run", "audit_runs", "gdp_lower_bound", "one_run_lower_bound"]
 

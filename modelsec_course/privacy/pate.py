@@ -14,8 +14,8 @@ from scipy.special import erfc
 from torch import Tensor
 
 from modelsec_course import runtime, validation
-from modelsec_course.membership import Shadows, train
-from modelsec_course.membership.chunks import Architecture
+from modelsec_course.ensembles import Shadows, train
+from modelsec_course.ensembles.chunks import Architecture
 from modelsec_course.privacy.accounting import ORDERS, converted, rdp_epsilon
 from modelsec_course.privacy.search import source
 

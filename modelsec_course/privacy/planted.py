@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from modelsec_course import runtime, validation
 from modelsec_course.privacy.bookkeeping import clipped_sum
-from modelsec_course.privacy.training import SAMPLINGS
+from modelsec_course.privacy.private_sgd import SAMPLINGS
 
 __all__ = ["BUGS", "train_with_bug"]
 

@@ -5,13 +5,12 @@ from modelsec_course.robustness.bounds import CertifiedLoss, certified, interval
 from modelsec_course.robustness.evaluation import Evaluation, red_flags, worst_case
 from modelsec_course.robustness.fakes import InputNoise, Quantise, ScaleLogits, Shatter, knowing, planted
 from modelsec_course.robustness.flags import Flag
-from modelsec_course.robustness.intervals import clopper_pearson
+from modelsec_course.robustness.hardening import adversarial, fast, noisy, trades
 from modelsec_course.robustness.smoothing import ABSTAIN, certified_radius, certify, noisy_votes, predict
-from modelsec_course.robustness.training import adversarial, fast, noisy, trades
 
 __all__ = [
     "ABSTAIN", "CertifiedLoss", "Evaluation", "Flag", "InputNoise", "Quantise", "ScaleLogits", "Shatter", "adversarial",
-    "certified", "certified_radius", "certify", "clopper_pearson", "fast", "interval_bounds", "knowing", "noisy",
+    "certified", "certified_radius", "certify", "fast", "interval_bounds", "knowing", "noisy",
     "noisy_votes", "planted", "predict", "red_flags", "risk_coverage", "selective_predict", "threshold_for", "trades",
     "worst_case",
 ]  # fmt: skip

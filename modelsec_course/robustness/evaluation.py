@@ -14,7 +14,7 @@ from modelsec_course import validation
 from modelsec_course.evasion import NORMS, ensemble, fooled
 from modelsec_course.models import frozen
 from modelsec_course.robustness.flags import Flag, black_beats_white, inspect_model, stands_everything, vanished
-from modelsec_course.robustness.intervals import clopper_pearson
+from modelsec_course.statistics import clopper_pearson
 
 __all__ = ["Evaluation", "Round", "red_flags", "worst_case"]
 

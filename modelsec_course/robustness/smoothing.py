@@ -16,7 +16,7 @@ from torch import Tensor
 
 from modelsec_course import runtime, validation
 from modelsec_course.models import frozen
-from modelsec_course.robustness.intervals import clopper_pearson
+from modelsec_course.statistics import clopper_pearson
 
 __all__ = ["ABSTAIN", "certified_radius", "certify", "noisy_votes", "predict"]
 

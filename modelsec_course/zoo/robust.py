@@ -9,7 +9,7 @@ from torch import nn
 
 from modelsec_course import data, models, runtime, training
 from modelsec_course.robustness.bounds import CertifiedLoss
-from modelsec_course.robustness.training import adversarial, noisy, trades
+from modelsec_course.robustness.hardening import adversarial, noisy, trades
 
 __all__ = ["against_noise", "against_pgd", "by_bounds", "by_trades"]
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from modelsec_course import models, runtime, training
 from modelsec_course.data import signs
-from modelsec_course.robustness.training import adversarial
+from modelsec_course.robustness.hardening import adversarial
 
 __all__ = ["against_pgd", "plain", "pooled"]
 

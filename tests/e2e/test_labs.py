@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from labpage import ERROR
 
-from modelsec_course.lab.exercise import load
+from modelsec_course.lab.rooms import load
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect

@@ -9,10 +9,10 @@ from evasion_cases import robust_accuracy, still_right
 
 from modelsec_course import models, runtime
 from modelsec_course.evasion import LOSSES, NORMS, apgd, fgsm, pgd
-from modelsec_course.evasion.apgd import _checkpoints
+from modelsec_course.evasion.auto_pgd import _checkpoints
 from modelsec_course.evasion.losses import dlr, dlr_targeted
 
-apgd_module = importlib.import_module("modelsec_course.evasion.apgd")  # the package gives the function this name
+apgd_module = importlib.import_module("modelsec_course.evasion.auto_pgd")  # the package gives the function this name
 BOXED = {0.05: 0.8556, 0.1: 0.5722, 0.15: 0.1833}  # softmax regression on the digits, the closed form in [0, 1]
 
 

@@ -10,8 +10,8 @@ from scipy.stats import binom, binomtest, kstest, t
 from torch import nn
 
 from modelsec_course import data, models, runtime, training
+from modelsec_course.ensembles import batched
 from modelsec_course.extraction import Victim, Watermark, dataset_inference, knockoff, mixtures, watermark_p_value
-from modelsec_course.membership import ensembles
 
 INNOCENTS, DRAWS = 40, 100
 
@@ -51,7 +51,7 @@ def innocents(digits):
     """Forty networks, each trained on half of the digits that are neither the owner's nor public."""
     x, y = digits.x_train[700:1337], digits.y_train[700:1337]
     members = torch.rand(INNOCENTS, len(x), generator=runtime.generator(2)) < 0.5
-    return ensembles.train(mlp, x, y, members, generator=runtime.generator(3), progress=False)
+    return batched.train(mlp, x, y, members, generator=runtime.generator(3), progress=False)
 
 
 def test_known_p_values():

@@ -1,20 +1,11 @@
-"""The engine is tested on a small lab of its own, `fake/lab_98.py`, with progress in a temporary folder."""
-
-import sys
-from pathlib import Path
+"""The engine is tested on a small lab of its own, `fake/lab_98_for_tests`, with progress in a temporary folder."""
 
 import pytest
+from fake_lab import FAKE, forget
 
-from modelsec_course.lab import exercises, store
-from modelsec_course.lab.exercise import _REGISTRY, find
-
-FAKE = str(Path(__file__).parent / "fake")
-
-
-def forget(number):
-    sys.modules.pop(f"{exercises.__name__}.lab_{number}", None)
-    for id in [id for id in _REGISTRY if id.startswith(f"{number}.")]:
-        del _REGISTRY[id]
+from modelsec_course import labs
+from modelsec_course.lab import store
+from modelsec_course.lab.rooms import find
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +19,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def fake(monkeypatch):
-    monkeypatch.setattr(exercises, "__path__", [*exercises.__path__, FAKE])
+    monkeypatch.setattr(labs, "__path__", [*labs.__path__, FAKE])
     yield
     forget("98")
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from modelsec_course.lab import claim, guarantee, start, threat
-from modelsec_course.lab.claim import Claim, ClaimFailed
-from modelsec_course.lab.exercise import labs, load
-from modelsec_course.lab.guarantee import Guarantee
+from modelsec_course.lab.claiming import Claim, ClaimFailed
+from modelsec_course.lab.guarantees import Guarantee
 from modelsec_course.lab.markup import rich
+from modelsec_course.lab.opening import Header
 from modelsec_course.lab.panel import Panel
+from modelsec_course.lab.rooms import labs, load
 from modelsec_course.lab.run import Report, Row, run
-from modelsec_course.lab.start import Header
-from modelsec_course.lab.threat import CARDS, NAMES, ThreatCard, lookup
+from modelsec_course.lab.threat import NAMES, ThreatCard, lookup
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>&\"'</pre></div>"
 
@@ -124,8 +124,9 @@ def test_a_guarantee_is_shown(capsys):
 
 
 def test_every_lab_has_a_threat_card_and_every_id_resolves(capsys):
-    assert set(labs()) <= set(CARDS)
-    for number, card in CARDS.items():
+    for number in labs():
+        card = load(number).threat
+        assert card is not None
         assert {lookup(id).source for id in card.ids} == set(threat.VERSIONS)
         sound(ThreatCard(card).html())
         threat.card(number)
@@ -145,5 +146,8 @@ def test_an_unknown_id_names_the_nearest():
         lookup("NISTAML.22")
     with pytest.raises(ValueError, match=r"the tables are NIST AI 100-2 E2025, MITRE ATLAS 5.6.0"):
         lookup("xyz")
-    with pytest.raises(ValueError, match="lab '77' has no threat card"):
-        threat.card("77")
+
+
+def test_a_lab_without_a_threat_card_is_told_what_to_write(fake):
+    with pytest.raises(ValueError, match=r"lab '98' has no threat card: write THREAT in its about\.py"):
+        threat.card("98")

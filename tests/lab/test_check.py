@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from modelsec_course.lab import check
-from modelsec_course.lab.check import CheckFailed
-from modelsec_course.lab.exercise import Exercise, find
+from modelsec_course.lab.checking import CheckFailed
+from modelsec_course.lab.exercise import Exercise
+from modelsec_course.lab.rooms import find
 from modelsec_course.lab.run import run
 
 
@@ -19,7 +20,7 @@ def outcome(exercise, f):
 
 
 def exercise_of(*properties, **more):
-    return Exercise("98.made", "Made for a test", lambda x: x, properties, **more)
+    return Exercise("98.made", title="Made for a test", reference=lambda x: x, properties=properties, **more)
 
 
 def test_a_right_answer_passes_and_is_returned(double, capsys):

@@ -5,7 +5,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from modelsec_course.lab import explore
-from modelsec_course.lab.explore import DELAY, Explorer
+from modelsec_course.lab.explorer import DELAY, Explorer
 
 
 def draw(eps=0.1, index=0, shape="a", noise=False):

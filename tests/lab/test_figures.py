@@ -1,11 +1,16 @@
+import base64
+import io
 import itertools
+import re
 import struct
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
+from PIL import Image
+from test_cards import Page
 
 from modelsec_course.lab import charts, figures, gallery, style
 from modelsec_course.lab.charts import tick_at
@@ -15,7 +20,8 @@ from modelsec_course.lab.style import label_ends
 @pytest.fixture
 def shown(monkeypatch):
     kept = []
-    monkeypatch.setattr(style, "display", kept.append)
+    for module in (style, gallery):
+        monkeypatch.setattr(module, "display", kept.append)
     return kept
 
 
@@ -73,7 +79,9 @@ def test_a_figure_is_an_image_with_words_and_is_closed(shown):
 def test_pictures_of_every_shape(shown, row):
     figures.pictures([row, row[:2]], titles=["a", "b", "c"], row_labels=["before", "after"], caption="Digits")
     assert "before, after" in shown[0].alt
-    assert shown[0].width > shown[0].height
+    tags = [tag for tag, *_ in Page(shown[0].html()).tags]
+    assert tags.count("img") == 5
+    assert repr(shown[0]) == "Figure: Digits"
 
 
 def test_pictures_that_are_none_are_refused(shown):
@@ -144,15 +152,70 @@ def test_bars_below_zero_leave_room_for_their_values(monkeypatch):
     plt.close(drawn[0])
 
 
-def test_a_frame_is_thick_and_told_in_words(monkeypatch):
-    drawn = []
-    monkeypatch.setattr(gallery, "show", lambda fig, caption, alt, **_: drawn.append((fig, alt)))
-    x = torch.rand(3, 1, 4, 4)
-    figures.pictures([x, x[:2]], row_labels=["truth", "found"], framed=[None, torch.tensor([True, False])], caption="c")
-    fig, alt = drawn[0]
-    widths = [axes.spines["left"].get_linewidth() for axes in fig.axes if axes.images]
-    assert [width > 2 for width in widths] == [False, False, False, True, False]
-    assert "Framed: found 1 of 2." in alt
+def test_frames_and_wrong_answers_are_told_in_words_too(shown):
+    x, good = torch.rand(3, 1, 4, 4), torch.tensor([True, False])
+    figures.pictures(
+        [x, x[:2]], titles=[[], ["1", "7"]], row_labels=["truth", "found"], framed=[None, good], wrong=[None, ~good]
+    )
+    cells = [tag[1]["class"] for tag in Page(shown[0].html()).tags if tag[0] == "div" and "class" in tag[1]]
+    assert cells == ["msec-grid", "name", "", "", "", "name", "framed", "wrong"]
+    assert "Framed: found 1 of 2. Wrong answers: found 1 of 2." in shown[0].alt
+    assert "<span>1</span>" in shown[0].html()
+    assert "<span>✘ 7</span>" in shown[0].html()
+
+
+def test_marks_for_another_number_of_rows_are_refused(shown):
+    with pytest.raises(ValueError, match="row by row: 2 for 1 rows"):
+        figures.pictures([torch.rand(2, 64)], wrong=[[True], [False]])
+
+
+def decoded(shown):
+    found = re.findall(r"data:image/png;base64,([^\"]+)\"", shown.html())
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(text)))) for text in found]
+
+
+def test_small_pictures_are_enlarged_smoothly_unless_blocks_are_wanted(shown):
+    step = torch.zeros(1, 8, 8)
+    step[..., 4:] = 1
+    figures.pictures([step])
+    figures.pictures([step], smooth=False)
+    (smooth,), (blocks,) = decoded(shown[0]), decoded(shown[1])
+    assert smooth.shape == (48, 48)
+    assert len(np.unique(smooth)) > 4
+    assert blocks.shape == (8, 8)
+    assert set(np.unique(blocks)) == {0, 255}
+    assert "class=blocks" not in shown[0].html()
+
+
+def test_a_change_is_red_where_it_adds_and_blue_where_it_takes(shown):
+    change = torch.zeros(1, 48, 48)
+    change[0, 0], change[0, -1] = 0.1, -0.1
+    figures.pictures([change])
+    ((most, *_, least),) = (picture[:, 0].astype(int) for picture in decoded(shown[0]))
+    assert most[0] > most[2] + 50
+    assert least[2] > least[0] + 50
+
+
+def test_pictures_in_a_figure_keep_their_lightness_on_a_dark_page(shown):
+    fig, (left, right) = plt.subplots(1, 2, figsize=(4, 2))
+    left.imshow(np.eye(4), cmap="gray")
+    right.plot([0, 1])
+    figures.show(fig, "c")
+    whole, cut = decoded(shown[0])
+    assert whole.shape[2] == 4
+    assert whole[0, 0, 3] == 0  # the page's own ground
+    assert tuple(cut[2, 2, :3]) == (255, 255, 255)
+    assert 0.2 < cut.shape[1] / whole.shape[1] < 0.5
+    assert 'data-jp-theme-light="false"' in shown[0].html()
+
+
+def test_long_names_at_the_ends_are_folded_and_keep_apart():
+    fig, axes = plt.subplots()
+    lines = {f"a name of many words, number {i}": axes.plot([0, 1], [0, i / 1000])[0] for i in range(3)}
+    label_ends(axes, lines)
+    heights = sorted(text.xyann[1] for text in axes.texts)
+    assert all(max(map(len, text.get_text().split("\n"))) <= style.LABEL for text in axes.texts)
+    assert min(np.diff(heights)) > 0.14
     plt.close(fig)
 
 
@@ -160,3 +223,25 @@ def test_drawing_leaves_the_settings_alone(shown):
     before = dict(plt.rcParams)
     figures.bars({"a": 1.0}, "y", "c")
     assert dict(plt.rcParams) == before
+
+
+def test_a_role_has_one_colour_in_lines_and_bars(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(charts, "show", lambda fig, *_: drawn.append(fig))
+    roles = {"random signs": "control", "PGD": "attack", "more steps": "attack"}
+    figures.curves([0, 1], {label: [1, 0] for label in [*roles, "other"]}, "x", "y", "c", roles=roles)
+    figures.bars(dict.fromkeys([*roles, "other"], 0.5), "y", "c", roles=roles, highlight=["PGD", "random signs"])
+    lines = [line.get_color() for line in drawn[0].axes[0].lines]
+    bars = [to_hex(bar.get_facecolor()).upper() for bar in drawn[1].axes[0].patches]
+    assert lines[:2] == [figures.CONTROL, figures.ATTACK] == bars[:2]
+    assert len(set(lines)) == 4
+    assert bars[2] not in (figures.ATTACK, bars[3])
+    for fig in drawn:
+        plt.close(fig)
+
+
+@pytest.mark.parametrize("roles", [{"PDG": "attack"}, {"PGD": "attacker"}])
+def test_roles_that_name_nothing_are_refused(roles, shown):
+    with pytest.raises(ValueError, match="one of control, attack, defence, proof, truth"):
+        figures.curves([0, 1], {"PGD": [1, 0]}, "x", "y", "c", roles=roles)
+    plt.close("all")

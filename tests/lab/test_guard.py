@@ -6,11 +6,11 @@ from torch import nn
 from modelsec_course.lab.exercise import Exercise
 from modelsec_course.lab.guard import Guarded
 
-PLAIN = Exercise("98.plain", "", len, (len,))
+PLAIN = Exercise("98.plain", title="", reference=len, properties=(len,))
 
 
 def guarded(f, **more):
-    return Guarded(f, Exercise("98.plain", "", len, (len,), **more))
+    return Guarded(f, Exercise("98.plain", title="", reference=len, properties=(len,), **more))
 
 
 def test_a_tensor_changed_in_place_is_named_and_put_back():

@@ -8,8 +8,8 @@ from nbclient import NotebookClient
 
 FAKE = """
 import sys
-from modelsec_course.lab import exercises
-exercises.__path__.append({path!r})
+from modelsec_course import labs
+labs.__path__.append({path!r})
 from modelsec_course.lab import check, explore, figures, start
 """
 CELLS = [

@@ -1,6 +1,6 @@
 from modelsec_course.lab import quiz, store
-from modelsec_course.lab.progress import Board
-from modelsec_course.lab.quiz import Quiz
+from modelsec_course.lab.quizzes import Quiz
+from modelsec_course.lab.standing import Board
 
 
 def test_choosing_explains_right_and_wrong(fake):

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from modelsec_course.lab import check, progress, store
-from modelsec_course.lab.progress import Board, board
+from modelsec_course.lab.standing import Board, board
 
 
 def attempts(id):

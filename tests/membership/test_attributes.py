@@ -8,7 +8,7 @@ from torch import nn
 
 from modelsec_course import data, models, runtime, training
 from modelsec_course.membership.attributes import ask_each_value, impute, infer_attribute
-from modelsec_course.robustness import clopper_pearson
+from modelsec_course.statistics import clopper_pearson
 
 WEIGHT = torch.tensor([0.5, 2.0, -1.0])
 

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from modelsec_course import runtime
 from modelsec_course.membership import auc, tpr_at_fpr
-from modelsec_course.robustness import clopper_pearson
+from modelsec_course.statistics import clopper_pearson
 
 
 def gaussians(mu, n=2000, seed=0):

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from modelsec_course import data, runtime
-from modelsec_course.membership import ensembles
+from modelsec_course.ensembles import batched
 from modelsec_course.membership.properties import infer_property, members_with_share
-from modelsec_course.robustness import clopper_pearson
+from modelsec_course.statistics import clopper_pearson
 
 Y = torch.arange(200) % 10
 
@@ -100,7 +100,7 @@ def guessed_right(seed, shares, shadows=40, targets=60):
         draw = {"label": 3, "size": 300, "models": count // 2, "generator": generator}
         members = torch.cat([members_with_share(y[rows], share=share, **draw) for share in shares])
         options = {"lr": 3e-3, "batch_size": 50, "generator": generator, "progress": False}
-        trained = ensembles.train(network, x[rows], y[rows], members, **options)
+        trained = batched.train(network, x[rows], y[rows], members, **options)
         found.append((trained.logits(x[probes]), torch.arange(count) >= count // 2))
     (answers, has), (asked, truth) = found
     return int(((infer_property(answers, has, asked) > 0.5) == truth).sum())

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from modelsec_course.data.dataset import Dataset, register
 from modelsec_course.data.signs.camera import Conditions, homography, photograph
-from modelsec_course.data.signs.templates import CLASSES, templates
+from modelsec_course.data.signs.drawings import CLASSES, templates
 
 __all__ = ["CLASSES", "Conditions", "homography", "photograph", "templates"]
 

@@ -1,0 +1,100 @@
+"""`quiz("01")`: questions whose every answer, right or wrong, is explained."""
+
+from __future__ import annotations
+
+import os
+
+import ipywidgets as widgets
+from IPython.display import display
+
+from modelsec_course.lab import store
+from modelsec_course.lab.exercise import Question
+from modelsec_course.lab.markup import PROSE, box, esc, inline, rich
+from modelsec_course.lab.rooms import load
+
+# The choices of ipywidgets are one line high, and cut what does not fit.
+WRAP = """<style>.msec-quiz{margin-bottom:.8rem}
+.msec-quiz .widget-radio-box{max-width:52rem;height:auto;margin:0}
+.msec-quiz .widget-radio{width:100%;height:auto}
+.msec-quiz .widget-radio-box label{display:flex;align-items:flex-start;gap:.55rem;width:fit-content;height:auto;
+padding:.15rem .4rem;margin:0;white-space:normal;line-height:1.5;font-size:var(--jp-content-font-size1,14px);
+font-family:var(--jp-content-font-family,system-ui,sans-serif);cursor:pointer;border-radius:3px}
+.msec-quiz .widget-radio-box label input{flex:none;order:-1;position:static;margin:1px 0 0;outline:none}
+.msec-quiz .widget-radio-box label:has(input:focus-visible){outline:2px solid var(--jp-brand-color1,#1976d2)}
+</style>"""
+
+
+class Asked(widgets.VBox):
+    """One question: choosing an option says whether it is right, and why."""
+
+    def __init__(self, number: str, place: str, question: Question):
+        self.number, self.question = number, question
+        prompt = (
+            f'<div style="{PROSE};font-weight:600;max-width:52rem;white-space:normal">'
+            f"{esc(place)} {inline(question.prompt)}</div>"
+        )
+        self.choices = widgets.RadioButtons(
+            options=[(option.replace("`", ""), i) for i, option in enumerate(question.options)],
+            value=None,
+            layout=widgets.Layout(width="100%", height="auto"),
+        )
+        self.choices.tooltip = f"Answers to: {question.prompt}"
+        self.feedback = widgets.HTML('<div role="status" aria-live="polite"></div>')
+        self.choices.observe(self._chosen, "value")
+        super().__init__([widgets.HTML(WRAP + prompt), self.choices, self.feedback])
+        self.add_class("msec-quiz")
+
+    def _chosen(self, change) -> None:
+        if change["new"] is None:
+            return
+        choice, question = change["new"], self.question
+        right = choice == question.answer
+        note = ""
+        if not os.environ.get("MODELSEC_EXPECT"):
+            note = store.record_answer(self.number, question.prompt, choice, right)
+        words, tone, icon = ("Right.", "good", "✔") if right else ("Not quite.", "bad", "✘")
+        head = f'<span class="icon" aria-hidden="true" style="color:var(--tone)">{icon}</span><strong>{words}</strong>'
+        body = f'<div style="display:flex"><div style="white-space:nowrap">{head}&nbsp;</div>'
+        body += f"<div>{rich(question.why[choice]).replace('<p>', '<p style=margin:0>')}</div></div>"
+        self.feedback.value = box(body + (f'<p class="soft">{esc(note)}</p>' if note else ""), tone=tone, live=True)
+
+
+class Quiz(widgets.VBox):
+    """All questions of a lab. Where widgets are not shown, the questions as text, without the answers."""
+
+    def __init__(self, number: str):
+        contents = load(number)
+        self.questions = contents.quiz
+        self.asked = [
+            Asked(contents.lab.number, f"Question {i} of {len(contents.quiz)}.", question)
+            for i, question in enumerate(contents.quiz, 1)
+        ]
+        super().__init__(self.asked)
+
+    def __repr__(self) -> str:
+        lines = []
+        for i, question in enumerate(self.questions, 1):
+            lines.append(f"Question {i} of {len(self.questions)}. {question.prompt}")
+            lines += [f"  {chr(97 + j)}) {option}" for j, option in enumerate(question.options)]
+        return "\n".join(lines)
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            bundle["text/plain"], bundle["text/html"] = repr(self), self._page()
+        return bundle
+
+    def _page(self) -> str:
+        """For a printed page: each explanation folded under its option."""
+        body = '<p class="head">Quiz</p>'
+        for i, question in enumerate(self.questions, 1):
+            body += f"<p><strong>{i}. {inline(question.prompt)}</strong></p>"
+            for j, (option, why) in enumerate(zip(question.options, question.why, strict=True)):
+                verdict = f"<p>{'Right.' if j == question.answer else 'Not quite.'} {inline(why)}</p>"
+                body += f'<details><summary class="plain">{inline(option)}</summary>{verdict}</details>'
+        return box(body, label="Quiz")
+
+
+def quiz(number: str) -> None:
+    """Show the quiz of a lab."""
+    display(Quiz(number))

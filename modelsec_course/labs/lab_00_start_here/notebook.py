@@ -1,0 +1,366 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # Lab 00 · Start here: what are we protecting?
+#
+# Run each cell with **Shift + Enter**, from the top. The first one shows what this lab is about.
+
+# %%
+import torch
+
+from modelsec_course import data, runtime, zoo
+from modelsec_course.app.health import doctor
+from modelsec_course.lab import check, claim, explore, figures, guarantee
+from modelsec_course.lab import finish, quiz, start, threat
+from modelsec_course.labs.lab_00_start_here import scene
+
+start("00")
+
+# %% [markdown]
+# ## 1 · How a lab works
+#
+# You read, guess, write a function of a few lines, and run its **check**. A panel then says *passed*, *not yet right*
+# (what was expected, what came) or *not attempted*. Hints fold open one by one.
+#
+# A check never stops the lab: until your function passes, the notebook goes on with the course's own version. So you
+# may run everything first and solve the exercises later. Your progress is kept on this computer.
+#
+# Lines with ✔ are **claims**: sentences of this text that your run has just verified.
+
+# %%
+doctor()
+
+# %% [markdown]
+# ## 2 · Four things to lose
+#
+# Security of information has three classical properties. A machine-learning model has them too:
+#
+# * **Integrity**: its answers are right, although somebody would like them wrong.
+# * **Confidentiality**: nobody learns secrets from it: the training data, the inputs, or the model itself.
+# * **Availability**: it answers in time, at a bearable cost.
+#
+# And people act on the answers. Their **decisions** should be explained, fair, and not steered by somebody with an
+# interest. A model can lose any of the four without a single stolen file.
+
+# %% [markdown]
+# ### Exercise 1: which property was violated?
+#
+# An incident is a record of facts. Look at one, then write `classify_incident`.
+
+# %%
+from modelsec_course.labs.lab_00_start_here.records import Incident, Scenario
+
+Incident("Tape on a stop sign; the car reads a speed limit.", wrong_answers=True)
+
+
+# %%
+def classify_incident(incident):
+    """The set of properties that an incident violates.
+
+    incident.wrong_answers: bool, somebody made the model answer wrongly.
+    incident.learned: tuple of what an outsider learned that they should not know; empty if nothing.
+    incident.answered: share of requests answered in time; up to one in a hundred may be late.
+    incident.decisions: "sound", "unexplained", "unfair" or "steered".
+    Returns a set of "integrity", "confidentiality", "availability", "decisions"; empty if all is well.
+    """
+    ### BEGIN SOLUTION
+    violated = set()
+    if incident.wrong_answers:
+        violated.add("integrity")
+    if incident.learned:
+        violated.add("confidentiality")
+    if incident.answered < 0.99:
+        violated.add("availability")
+    if incident.decisions != "sound":
+        violated.add("decisions")
+    return violated
+    ### END SOLUTION
+
+
+classify_incident = check("00.classify_incident", classify_incident)
+
+# %% [markdown]
+# Is security the same as "no data breach"? Try it: an incident in which nobody learned anything.
+
+# %%
+tape = Incident("Tape on a stop sign", wrong_answers=True)
+print(classify_incident(tape))
+claim("An attack without any data breach violates a property", classify_incident(tape) == {"integrity"})
+
+# %% [markdown]
+# ## 3 · Say who attacks you
+#
+# "Is it secure?" has no answer. "Against whom?" comes first. A **threat model** says what the attacker wants, what
+# they know and what they can touch. Every lab of this course opens with one, in the words of three public lists: the
+# taxonomy of **NIST** (the US institute of standards), **MITRE ATLAS** (techniques seen against AI systems) and
+# **OWASP**'s ten commonest risks. Their ids let you look things up and compare. This is the card of this lab:
+
+# %%
+threat.card("00")
+
+
+# %% [markdown]
+# ### Exercise 2: write a threat model
+#
+# | fact of the scenario | its values | NIST's words for them |
+# |---|---|---|
+# | `wants` | `"a wrong answer"`, `"a secret"`, `"an outage"` | goal: `"integrity"`, `"confidentiality"`, `"availability"` |
+# | `sees` | `"weights"`, `"answers"` | knowledge: `"white-box"`, `"black-box"` |
+# | `touches` | `"inputs"`, `"training data"`, `"nothing"` | capability: `"testing data control"`, `"training data control"`, `"query access"` |
+#
+# The attacker of the rest of this lab knows the model and edits a record before it is scored:
+
+# %%
+editor = Scenario(wants="a wrong answer", sees="weights", touches="inputs")
+editor
+
+
+# %%
+def threat_model(scenario):
+    """The threat model of a scenario with `wants`, `sees` and `touches`.
+
+    Returns {"goal": …, "knowledge": …, "capability": …, "ids": […]}, in the words of the table. `ids` is a list
+    with an id of the goal: "NISTAML.01" availability, "NISTAML.02" integrity, "NISTAML.03" confidentiality.
+    """
+    ### BEGIN SOLUTION
+    goal, number = {
+        "a wrong answer": ("integrity", "NISTAML.02"),
+        "a secret": ("confidentiality", "NISTAML.03"),
+        "an outage": ("availability", "NISTAML.01"),
+    }[scenario.wants]
+    touched = {
+        "inputs": "testing data control",
+        "training data": "training data control",
+        "nothing": "query access",
+    }
+    knows = {"weights": "white-box", "answers": "black-box"}
+    return {
+        "goal": goal,
+        "knowledge": knows[scenario.sees],
+        "capability": touched[scenario.touches],
+        "ids": [number],
+    }
+    ### END SOLUTION
+
+
+threat_model = check("00.threat_model", threat_model)
+
+# %%
+threat_model(editor)
+
+# %% [markdown]
+# ## 4 · How far is a diagnosis from flipping?
+#
+# The model reads 30 measurements of cell nuclei and says *malignant* or *benign*. It is a logistic regression: with
+# standardised measurements $z$ it says *benign* where the score $f(z) = w \cdot z + b$ is positive.
+
+# %%
+tumours = data.load("tumours")
+model = zoo.load("tumours-logistic", device="cpu")
+normalize, layer = model
+z = normalize(tumours.x_test)  # (143, 30): every measurement in standard deviations
+w, b = layer.weight[1].detach(), layer.bias[1].detach()  # row 1 is the class benign
+y = tumours.y_test  # 0 malignant, 1 benign
+print(tumours)
+claim("The model is right for 137 of 143 records", ((z @ w + b > 0) == (y == 1)).sum() == 137)
+
+# %% [markdown]
+# An attacker may move every measurement by up to ε standard deviations. That limit is an **L∞ ball** of radius ε.
+# How fast can the score change? Each measurement moves in the direction of its weight's sign, so by
+# $\varepsilon \sum_i |w_i| = \varepsilon \lVert w \rVert_1$ in all. The distance to the boundary is therefore
+#
+# $$ d_\infty(z) = \frac{|f(z)|}{\lVert w \rVert_1}. $$
+#
+# The denominator is how much one unit of budget can change the score: the **dual norm** of the attacker's norm. What is
+# it for an attacker whose budget is the straight length, $\lVert \delta \rVert_2 = \sqrt{\sum_i \delta_i^2}$?
+
+# %% [markdown]
+# ### Exercise 3: the distance to the boundary
+
+
+# %%
+def margin_distance(x, w, b, norm):
+    """How far each record is from the boundary w·x + b = 0.
+
+    x: (n, d) records.  w: (d,) weights.  b: the intercept.
+    norm: "linf", every measurement may move by the distance; "l2", the record moves by it in a straight line.
+    Returns (n,) distances, never negative, in the units of x.
+    """
+    ### BEGIN SOLUTION
+    slope = w.abs().sum() if norm == "linf" else w.norm()
+    return (x @ w + b).abs() / slope
+    ### END SOLUTION
+
+
+margin_distance = check("00.margin_distance", margin_distance)
+
+# %% [markdown]
+# With a sign for the side, these distances show the whole test set at one glance.
+
+# %%
+right = (z @ w + b > 0) == (y == 1)
+distance = margin_distance(z, w, b, "linf")
+scene.two_classes(
+    distance * (z @ w + b).sign(),
+    y,
+    caption="How far the 143 test records are from the boundary, and on which side.",
+)
+claim("Half of all records are closer than 0.42 standard deviations", distance.median() < 0.42)
+
+# %% [markdown]
+# Now be the attacker. Choose a record and push. The arrow shows where it goes, the table what changes on paper.
+
+# %%
+close = [int(i) for i in (right & (distance < 1)).nonzero().flatten()[:12]]
+explore(
+    scene.drag_a_record(tumours, z, w, b),
+    record=close,
+    step=(0.0, 1.0, 0.01, 0.2),
+    labels={"record": "record", "step": "push (standard deviations)"},
+    caption="A tumour record on its way across the boundary. ■ the model says malignant, ◆ benign.",
+)
+
+# %% [markdown]
+# ## 5 · Robust accuracy, exactly
+#
+# A record **stands** at ε when the model is right and the boundary is further than ε. The share that stands is the
+# **robust accuracy**. For a linear model you can compute it: no attack needed, no attack can beat it.
+#
+# Before you run the next cell, guess: the model is right for 96 %. How many of its answers survive ε = 0.3?
+
+# %%
+eps = torch.linspace(0, 1, 41)
+standing = right & (distance > eps[:, None])  # (41, 143)
+robust = standing.float().mean(1)
+
+# The control: 20 random directions for each record.
+signs = 2 * torch.randint(0, 2, (20, *z.shape), generator=runtime.generator(0)) - 1
+noisy = torch.stack([(((z + e * signs) @ w + b > 0) == (y == 1)).float().mean() for e in eps])
+figures.curves(
+    eps,
+    {"worst case": robust, "random signs": noisy},
+    xlabel="L∞ ε (standard deviations)",
+    ylabel="accuracy",
+    caption="Exact robust accuracy, and the control: the same sizes of change in random directions.",
+    percent=True,
+    ylim=(0, 1.02),
+)
+
+# %%
+at = {e: (right & (distance > e)).float().mean().item() for e in (0.1, 0.3, 0.5)}
+claim("91.6 % stand at ε = 0.1, 64.3 % at 0.3, 34.3 % at 0.5",
+      [round(100 * share, 1) for share in at.values()] == [91.6, 64.3, 34.3])  # fmt: skip
+claim("Random changes of 0.3 cost less than two points", noisy[12] > noisy[0] - 0.02,
+      f"{noisy[12]:.1%} against {noisy[0]:.1%}")  # fmt: skip
+
+# %% [markdown]
+# A third of the answers flip under changes of 0.3 standard deviations, and random changes of that size do nothing.
+# **Direction** matters, not size: with 30 measurements, thirty small pushes add up when all point the same way.
+#
+# Which answers flip first? Split them by class.
+
+# %%
+share = {
+    f"{name}, ε = {e}": (right & (distance > e))[y == label].float().mean().item()
+    for label, name in ((0, "malignant"), (1, "benign"))
+    for e in (0.0, 0.3)
+}
+figures.bars(
+    share, ylabel="share of the class that is recognised", percent=True, horizontal=True,
+    highlight=["malignant, ε = 0.3", "benign, ε = 0.3"],
+    caption="The same budget, seen by class: 53 malignant and 90 benign records. Dark bars are under attack.",
+)  # fmt: skip
+claim(
+    "Benign answers flip first: at ε = 0.3 fewer of them stand", share["benign, ε = 0.3"] < share["malignant, ε = 0.3"]
+)
+
+# %% [markdown]
+# "64 % robust" hides two different harms: a tumour missed, and a biopsy for nothing. Whoever protects a model has to
+# know what each wrong answer costs.
+#
+# ## 6 · A defence, attacked again
+#
+# The clinic stops answering near the boundary: within 0.2 a doctor decides. Who is still fooled at ε = 0.1?
+
+# %%
+band = 0.2
+inwards = torch.where(y == 1, 1.0, -1.0)[:, None] * w.sign()  # the direction that is safe for each record, (143, 30)
+
+
+def attacked(eps, band):
+    """Push every record by eps the wrong way: the shares of confident wrong answers and of refusals."""
+    pushed = z - eps * inwards
+    refused = margin_distance(pushed, w, b, "linf") <= band
+    wrong = ~refused & ((pushed @ w + b > 0) != (y == 1))
+    return wrong.float().mean().item(), refused.float().mean().item()
+
+
+(before, _), (after, _) = attacked(0.1, 0.0), attacked(0.1, band)
+print(f"wrong answers at ε = 0.1: {before:.1%} without the band, {after:.1%} with it")
+claim("At ε = 0.1 the band leaves less than a third of the wrong answers", after < before / 3)
+
+# %% [markdown]
+# That looks like a success. But an attacker adapts. How much more budget do they need to cross the band? And what else
+# can one do with a band?
+
+# %%
+adapted, _ = attacked(0.1 + band, band)
+_, at_rest = attacked(0.0, band)
+denied = (right & (distance > band) & (distance <= band + 0.1)).float().mean().item()
+print(f"wrong answers at ε = {0.1 + band:.1f} with the band: {adapted:.1%}")
+print(f"refused without any attack: {at_rest:.1%}; a push of at most 0.1 can add {denied:.1%}")
+claim("With 0.2 more budget the attacker is back at the same share", abs(adapted - before) < 1e-6)
+claim("A push of 0.1 can deny more than 15 % of the patients an answer they would have had", denied > 0.15)
+
+# %% [markdown]
+# It had to come out so: a record that was $d$ away from the boundary is now $d + 0.2$ away from a wrong answer. The band
+# costs the attacker its width, no more. And it opened another attack: pushing a record *into* the band denies the answer.
+# Integrity was bought with availability. Such trades are what this course is about.
+
+# %%
+guarantee(
+    holds="For this linear model the robust accuracy is exact: no attacker within the L∞ ball can do better.",
+    does_not="It says nothing of attackers who change more or who poison the training data. And some pushed "
+    "records could not exist (a negative area), so against real records the true figure may be higher.",
+    adapts="A refusal band of width 0.2 costs the attacker exactly 0.2, and can be used to cause refusals.",
+    cost="The band refuses about a fifth of all patients even when nobody attacks.",
+)
+
+# %%
+claim("Without any attack, the band refuses about a fifth", 0.15 < at_rest < 0.25, f"{at_rest:.1%}")
+
+# %% [markdown]
+# ### Challenge (unchecked)
+#
+# Our attacker moves all 30 measurements. Let yours move only the five that a laboratory re-measures least. Which five
+# would you choose, how far must they move, and how does the curve of section 5 change?
+
+# %%
+# Your experiment here
+
+# %% [markdown]
+# ## 7 · Quiz
+
+# %%
+quiz("00")
+
+# %% [markdown]
+# ### Further reading
+#
+# * A. Vassilev, A. Oprea, A. Fordyce, H. Anderson, X. Davies, M. Hamin, 2025, *Adversarial Machine Learning: A Taxonomy and
+#   Terminology of Attacks and Mitigations*, NIST AI 100-2 E2025. The words this course uses.
+# * B. Biggio and F. Roli, 2018, *Wild Patterns: Ten Years After the Rise of Adversarial Machine Learning*. How the field began.
+# * N. Papernot, P. McDaniel, A. Sinha, M. Wellman, 2018, *SoK: Security and Privacy in Machine Learning*. Integrity,
+#   confidentiality and availability of models.
+#
+# **Next: Lab 01, White-box evasion.** There the model is not linear, the distance has no formula, and you write the
+# attacks that look for it.
+
+# %%
+finish("00")

@@ -1,0 +1,121 @@
+"""Exercise 01.pgd."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from modelsec_course import evasion
+from modelsec_course.lab.exercise import Exercise, expect, expect_close
+from modelsec_course.labs.common import (
+    curved_model,
+    digits_model,
+    expect_inside,
+    linear_model,
+    shaped_like_x,
+    still_right,
+)  # fmt: skip
+from modelsec_course.labs.lab_01_white_box_evasion.exercises.fgsm import exact_accuracy, fgsm, loss_gradient
+
+
+def _pgd_ball(attack):
+    """Never leaves the ball of radius ε, nor [0, 1], however many steps"""
+    model, x, y = curved_model()
+    for eps, steps, step_size in ((0.03, 5, 0.03), (0.1, 12, 0.04), (0.3, 4, 0.2)):
+        expect_inside(attack(model, x, y, eps, steps, step_size), x, eps)
+
+
+def _one_step_is_fgsm(attack):
+    """One step of length ε is FGSM"""
+    model, x, y = linear_model(classes=3)
+    right = still_right(model, x, y)  # those already wrong may be left alone
+    want = fgsm(model, x, y, 0.04)[right]
+    expect_close(attack(model, x, y, 0.04, 1, 0.04)[right], want, 1e-6, "x_adv after one step (start at x itself)")
+
+
+def _stays_on_the_way(attack):
+    """Steps back into the ball after each step, not only at the end"""
+    model, x, y = curved_model()
+    farthest = 0.0
+
+    class Watched(nn.Module):
+        def forward(self, at):
+            nonlocal farthest
+            if at.shape == x.shape:
+                farthest = max(farthest, (at - x).abs().max().item())
+            return model(at)
+
+    attack(Watched(), x, y, 0.1, 12, 0.05)
+    expect(
+        farthest <= 0.1 + 1e-6, f"with eps = 0.1, the model was asked about a point that is {farthest:.3g} away from x"
+    )
+
+
+def _pgd_exact(attack):
+    """On a linear model: many small steps leave exactly the closed-form robust accuracy"""
+    exact_accuracy(lambda model, x, y, eps: attack(model, x, y, eps, 10, eps / 4))
+
+
+def _looks_again(attack):
+    """On the digits: takes a fresh gradient at each step, and so beats FGSM"""
+    model, x, y = digits_model()
+    one = still_right(model, fgsm(model, x, y, 0.15), y).sum().item()
+    left = still_right(model, attack(model, x, y, 0.15, 15, 0.025), y).sum().item()
+    expect(left < one, f"{left} of {len(y)} digits stand after PGD, {one} after FGSM: expected fewer")
+
+
+def pgd(model, x, y, eps, steps=20, step_size=None):
+    return evasion.pgd(model, x, y, eps=eps, steps=steps, step_size=step_size, random_start=False)
+
+
+def _pgd_by_bounds(model, x, y, eps, steps=20, step_size=None):
+    low, high = (x - eps).clamp(min=0), (x + eps).clamp(max=1)
+    x_adv = x.clone()
+    for _ in range(steps):
+        up = loss_gradient(model, x_adv, y, lambda logits, y: F.cross_entropy(logits, y, reduction="sum")).sign()
+        x_adv = torch.minimum(torch.maximum(x_adv + (step_size or eps / 4) * up, low), high)
+    return x_adv
+
+
+def _pgd_wrong(model, x, y, eps, steps=20, step_size=None, *, project="x", fresh=True, clamp=True, sign=1):
+    x_adv, stale = x.clone(), loss_gradient(model, x, y)
+    for _ in range(steps):
+        up = loss_gradient(model, x_adv, y) if fresh else stale
+        step = sign * (step_size or eps / 4) * up.sign()
+        if project == "x":
+            step = (x_adv + step - x).clamp(-eps, eps) - (x_adv - x)
+        x_adv = x_adv + step
+        x_adv = x_adv.clamp(0, 1) if clamp else x_adv
+    return x_adv
+
+
+EXERCISE = Exercise(
+    "01.pgd",
+    title="Projected gradient descent",
+    reference=pgd,
+    properties=[_one_step_is_fgsm, _pgd_ball, _stays_on_the_way, _pgd_exact, _looks_again],
+    hints=[
+        "FGSM in a loop, with a smaller step, and a step back into the ball after each.",
+        "The ball is around **x**, not around the last point: `delta = (x_adv - x).clamp(-eps, eps)`.",
+        "```python\nfor _ in range(steps):\n    gradient = …  # at x_adv\n"
+        "    x_adv = x_adv + step_size * gradient.sign()\n"
+        "    x_adv = (x + (x_adv - x).clamp(-eps, eps)).clamp(0, 1)\n```",
+    ],
+    returns=shaped_like_x,
+    second=_pgd_by_bounds,
+    mutants={
+        "never steps back into the ball": functools.partial(_pgd_wrong, project="no"),
+        "steps back only at the end": lambda model, x, y, eps, steps=20, step_size=None: (
+            x + (_pgd_wrong(model, x, y, eps, steps, step_size, project="no") - x).clamp(-eps, eps)
+        ),
+        "keeps the first gradient": functools.partial(_pgd_wrong, fresh=False),
+        "forgets that pixels end at 0 and 1": functools.partial(_pgd_wrong, clamp=False),
+        "steps down the loss": functools.partial(_pgd_wrong, sign=-1),
+        "takes one step only": lambda model, x, y, eps, steps=20, step_size=None: _pgd_wrong(
+            model, x, y, eps, 1, step_size
+        ),
+    },
+)

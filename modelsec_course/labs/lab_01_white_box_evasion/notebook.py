@@ -1,0 +1,511 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # Lab 01 · White-box evasion
+
+# %%
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from modelsec_course import data, evasion, models, runtime, training, zoo
+from modelsec_course.lab import check, claim, explore, figures, guarantee
+from modelsec_course.lab import finish, quiz, start, threat
+from modelsec_course.labs.lab_01_white_box_evasion import scene
+
+start("01")
+
+# %%
+threat.card("01")
+
+# %% [markdown]
+# ## 1 · The idea
+#
+# A classifier's loss $L(x, y)$ depends on its weights and on its input. Training moves the weights *down* the loss. An
+# attacker moves the **input** *up*, by so little that a person does not mind:
+#
+# $$ \max_{x'} L(x', y) \quad\text{with}\quad \lVert x' - x \rVert \le \varepsilon \quad\text{and}\quad x' \in [0, 1]^d. $$
+#
+# **White-box** means that the attacker knows the model, so the gradient of the loss is there to be followed.
+#
+# The victim reads handwritten digits, 8×8 pixels from 0 (black) to 1 (white).
+
+# %%
+device = runtime.device()
+digits = data.load("digits").to(device)
+x, y = digits.x_test, digits.y_test  # (360, 1, 8, 8) in [0, 1], (360,)
+model = zoo.load("digits-cnn", device=device)
+clean = training.accuracy(model, x, y)
+claim("The victim reads more than 95 % of unseen digits", clean > 0.95, f"{clean:.1%}")
+figures.pictures([x[:10]], [str(k) for k in y[:10].tolist()], caption="Ten test digits and their labels.")
+
+
+# %% [markdown]
+# ### Exercise 1: the fast gradient sign method
+#
+# Which change of at most ε in each pixel raises the loss most, if the loss were linear? Every pixel moves by the full
+# ε, up or down as its gradient says:
+#
+# $$ x' = \operatorname{clamp}_{[0,1]}\bigl(x + \varepsilon \operatorname{sign} \nabla_x L(x, y)\bigr). $$
+#
+# One gradient, one step (Goodfellow, Shlens & Szegedy, 2015).
+
+
+# %%
+def fgsm(model, x, y, eps):
+    """One step of length eps up the loss.
+
+    model: returns logits (batch, classes).  x: (batch, ...) in [0, 1].  y: (batch,) true labels.
+    Returns x_adv, shaped like x: within eps of x in every pixel, and in [0, 1].
+    """
+    ### BEGIN SOLUTION
+    at = x.clone().requires_grad_()
+    loss = F.cross_entropy(model(at), y, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, at)
+    return (x + eps * gradient.sign()).clamp(0, 1)
+    ### END SOLUTION
+
+
+fgsm = check("01.fgsm", fgsm)
+
+# %% [markdown]
+# The victim reads almost every digit. Guess what is left of that at ε = 0.1, a tenth of the way from black to white.
+
+# %%
+left = training.accuracy(model, fgsm(model, x, y, 0.1), y)
+claim("FGSM at ε = 0.1 costs more than a third of the answers", left < 2 / 3 * clean,
+      f"{clean:.1%} → {left:.1%}")  # fmt: skip
+some = fgsm(model, x[:10], y[:10], 0.1)
+said = model(some).argmax(1).tolist()
+figures.pictures(
+    [x[:10], some - x[:10], some],
+    titles=[[str(k) for k in y[:10].tolist()], [""] * 10, [f"says {k}" for k in said]],
+    row_labels=["clean", "change", "FGSM"],
+    caption="Ten digits under FGSM at ε = 0.1. You can still read them.",
+)
+
+# %% [markdown]
+# Is that surprising? Perhaps *any* change of that size would have done it. So test that first.
+# The next cell adds **random** ±0.15 to every pixel (as far as black and white allow), half as much again as FGSM did.
+# Guess the accuracy before you run it.
+
+
+# %%
+def random_signs(x, eps, seed=0):
+    """The control: the same size of change, in a random direction."""
+    draw = torch.rand(x.shape, generator=runtime.generator(seed)).to(x.device)
+    return (x + eps * (draw - 0.5).sign()).clamp(0, 1)
+
+
+noisy = training.accuracy(model, random_signs(x, 0.15), y)
+claim("Random signs of ±0.15 leave more than 94 %", noisy > 0.94, f"{noisy:.1%}")
+
+# %% [markdown]
+# Noise barely matters; **direction** does. In 64 dimensions almost every direction is harmless, and the gradient points
+# at one that is not. This is why testing a model with noisy inputs tells you nothing about an attacker: noise does not
+# look for you.
+#
+# ### Exercise 2: projected gradient descent
+#
+# The loss is not linear, so the gradient turns on the way. PGD takes many small steps of length α, looks again after
+# each, and steps back to the closest point of the ball and of [0, 1], which is what Π says (Madry et al., 2018):
+#
+# $$ x_{t+1} = \Pi_{B_\varepsilon(x) \cap [0,1]^d}\bigl(x_t + \alpha \operatorname{sign} \nabla_x L(x_t, y)\bigr). $$
+
+
+# %%
+def pgd(model, x, y, eps, steps=20, step_size=None):
+    """Many small steps up the loss, from x, each followed by a step back into the ball.
+
+    x: (batch, ...) in [0, 1].  y: (batch,) true labels.  step_size: length of a step; None means eps / 4.
+    Returns x_adv, shaped like x: within eps of x in every pixel, and in [0, 1].
+    """
+    step_size = eps / 4 if step_size is None else step_size
+    ### BEGIN SOLUTION
+    x_adv = x.clone()
+    for _ in range(steps):
+        at = x_adv.clone().requires_grad_()
+        loss = F.cross_entropy(model(at), y, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, at)
+        x_adv = x_adv + step_size * gradient.sign()
+        x_adv = (x + (x_adv - x).clamp(-eps, eps)).clamp(0, 1)
+    return x_adv
+    ### END SOLUTION
+
+
+pgd = check("01.pgd", pgd)
+
+# %% [markdown]
+# ## 2 · The headline figure
+#
+# Two attacks, one control, every ε. Where do FGSM and PGD part?
+
+# %%
+budgets = torch.linspace(0, 0.3, 13).tolist()
+after = {
+    "random signs": [training.accuracy(model, random_signs(x, e), y) for e in budgets],
+    "FGSM": [training.accuracy(model, fgsm(model, x, y, e), y) for e in budgets],
+    "PGD, 20 steps": [training.accuracy(model, pgd(model, x, y, e), y) for e in budgets],
+}
+figures.curves(
+    budgets, after, xlabel="L∞ ε (pixels are in [0, 1])", ylabel="accuracy", percent=True, ylim=(-0.02, 1.02),
+    caption="What is left of the accuracy under two attacks, and under the control.",
+)  # fmt: skip
+
+# %%
+at = {name: dict(zip([round(e, 3) for e in budgets], values, strict=True)) for name, values in after.items()}
+claim("PGD is nowhere weaker than FGSM by more than a point",
+      all(p <= f + 0.01 for p, f in zip(after["PGD, 20 steps"], after["FGSM"], strict=True)))  # fmt: skip
+claim("At ε = 0.15 FGSM leaves less than a third, PGD less than a quarter",
+      at["FGSM"][0.15] < 1 / 3 and at["PGD, 20 steps"][0.15] < 1 / 4,
+      f"{at['FGSM'][0.15]:.1%}, {at['PGD, 20 steps'][0.15]:.1%}")  # fmt: skip
+claim("At ε = 0.3 PGD leaves less than 1 %, random signs more than 75 %",
+      at["PGD, 20 steps"][0.3] < 0.01 and at["random signs"][0.3] > 0.75)  # fmt: skip
+
+# %% [markdown]
+# Small balls look flat: there FGSM is almost as good. In larger ones the gradient turns, and only who looks again
+# arrives. Take one digit and move ε yourself. When do *you* stop reading it?
+
+# %%
+right = model(x).argmax(1) == y
+explore(
+    scene.attack_a_digit(
+        model, x[right][:20], y[right][:20],
+        {"PGD": pgd, "FGSM": fgsm, "random signs": lambda model, x, y, eps: random_signs(x, eps)},
+    ),
+    digit=(0, 19, 1, 4), eps=(0.0, 0.3, 0.01, 0.1), attack=["PGD", "FGSM", "random signs"],
+    labels={"digit": "digit", "eps": "ε", "attack": "attack"},
+    caption="One digit: clean, the change (blue darker, red lighter), the sum, and what the model makes of it.",
+)  # fmt: skip
+
+
+# %% [markdown]
+# ## 3 · How little is enough?
+#
+# So far you fixed ε and asked who falls. Now ask each digit how little *it* needs. Lab 00 had a formula for that: in
+# front of a linear boundary the L2 distance is $|f(x)| / \lVert w \rVert_2$.
+#
+# ### Exercise 3: DeepFool
+#
+# Pretend that the model is linear around x, step onto the nearest boundary, look again, repeat
+# (Moosavi-Dezfooli, Fawzi & Frossard, 2016). With logits $z$, class k begins where the gap $g_k = |z_k - z_y|$ has shrunk
+# to 0, and $w_k = \nabla z_k - \nabla z_y$ points there:
+#
+# $$ d_k = \frac{g_k}{\lVert w_k \rVert_2}, \qquad k^* = \arg\min_{k \ne y} d_k, \qquad x \leftarrow x + \frac{g_{k^*}}{\lVert w_{k^*} \rVert_2^2}\, w_{k^*}. $$
+#
+# Go 1 % and a hair further, with $1.01\,(g + 0.0001)$ in place of $g$: exactly on the boundary two logits tie, and you are
+# stuck there. This helper gives you the gradients, flattened:
+
+
+# %%
+def class_gradients(model, x):
+    """The logits (batch, classes) and their gradients in x, (batch, classes, features)."""
+    at = x.clone().requires_grad_()
+    logits = model(at)
+    each = [torch.autograd.grad(logits[:, k].sum(), at, retain_graph=True)[0] for k in range(logits.shape[1])]
+    return logits.detach(), torch.stack(each, dim=1).flatten(2)
+
+
+# %%
+def deepfool(model, x, y, steps=20):
+    """Step onto the nearest boundary of the linearised model until the class changes.
+
+    x: (batch, ...) in [0, 1].  y: (batch,) true labels.
+    Returns x_adv, shaped like x, in [0, 1]; inputs that the model already gets wrong come back as they are.
+    """
+    x_adv, rows = x.clone(), torch.arange(len(x), device=x.device)
+    for _ in range(steps):
+        logits, gradients = class_gradients(model, x_adv)  # (batch, classes), (batch, classes, features)
+        standing = logits.argmax(1) == y  # (batch,)
+        if not standing.any():
+            break
+        ### BEGIN SOLUTION
+        gap = (logits - logits[rows, y][:, None]).abs()  # (batch, classes)
+        normal = gradients - gradients[rows, y][:, None]  # (batch, classes, features)
+        distance = gap / normal.norm(dim=2).clamp_min(1e-12)
+        distance[rows, y] = torch.inf
+        k = distance.argmin(1)  # the nearest boundary of each input
+        stride = 1.01 * (gap[rows, k] + 1e-4) / normal[rows, k].norm(dim=1) ** 2
+        moved = (x_adv + (stride[:, None] * normal[rows, k]).view_as(x)).clamp(0, 1)
+        x_adv = torch.where(standing.view(-1, *[1] * (x.dim() - 1)), moved, x_adv)
+        ### END SOLUTION
+    return x_adv
+
+
+deepfool = check("01.deepfool", deepfool)
+
+# %% [markdown]
+# Why test an attack on a *linear* model? Because there you know the answer. An attack that misses a distance you know is
+# not to be trusted with one you do not: it would make the model look more robust than it is.
+#
+# ### Exercise 4: Carlini & Wagner's attack
+#
+# DeepFool takes the first boundary it meets. Carlini & Wagner (2017) *optimise* the length instead:
+#
+# $$ \min_w\; \lVert x' - x \rVert_2^2 + c \cdot \max\bigl(z_y - \max_{k \ne y} z_k,\, 0\bigr), \qquad x' = \tfrac12(\tanh w + 1). $$
+#
+# The tanh keeps pixels in [0, 1] whatever w is. The second term is 0 once the model errs, so c says how hard to push.
+
+
+# %%
+def carlini_wagner(model, x, y, c=1.0, steps=100, lr=0.1):
+    """The closest x_adv on Adam's way down ‖x_adv − x‖² + c · max(z_y − best other logit, 0), from x.
+
+    x: (batch, ...) in [0, 1].  y: (batch,) true labels.  c: how hard to push.  lr: Adam's learning rate.
+    Returns x_adv, shaped like x, in [0, 1]; an input for which nothing fooled the model, or whose answer was wrong
+    already, comes back as it is.
+    """
+    w = torch.atanh((2 * x - 1) * 0.9999).requires_grad_()
+    optimiser = torch.optim.Adam([w], lr=lr)
+    best = x.clone()
+    shortest = torch.full((len(x),), torch.inf, device=x.device)  # length of the change in `best`
+    shortest[model(x).argmax(1) != y] = 0.0
+    for _ in range(steps):
+        ### BEGIN SOLUTION
+        x_adv = (w.tanh() + 1) / 2
+        logits = model(x_adv)
+        other = logits.scatter(1, y[:, None], -torch.inf).amax(1)
+        gap = logits.gather(1, y[:, None]).squeeze(1) - other  # positive while the model is right
+        length = (x_adv - x).flatten(1).norm(dim=1)
+        closer = (gap < 0) & (length < shortest)
+        best[closer], shortest[closer] = x_adv[closer].detach(), length[closer].detach()
+        loss = ((x_adv - x) ** 2).sum() + (c * gap.clamp(min=0)).sum()
+        optimiser.zero_grad()
+        (w.grad,) = torch.autograd.grad(loss, w)
+        optimiser.step()
+        ### END SOLUTION
+    return best
+
+
+carlini_wagner = check("01.carlini_wagner", carlini_wagner)
+
+# %% [markdown]
+# Which c? Too small, and nothing is fooled; too large, and the change is longer than it need be. Try.
+
+# %%
+few, labels = x[right][:60], y[right][:60]  # digits that the victim reads correctly
+
+
+def length(x_adv, x):
+    """The L2 length of each change, (batch,)."""
+    return (x_adv - x).flatten(1).norm(dim=1)
+
+
+tried = {}  # c: length of each change, infinite where nothing was fooled
+for c in (0.02, 0.05, 0.1, 1.0, 10.0):
+    x_adv = carlini_wagner(model, few, labels, c)
+    tried[c] = torch.where(model(x_adv).argmax(1) != labels, length(x_adv, few), torch.inf)
+    print(f"c = {c:5}: {tried[c].isfinite().float().mean():4.0%} fooled, median length {tried[c].median():.3f}")
+
+# %% [markdown]
+# ("inf" means that fewer than half were fooled.) No single c serves all: one that fools *every* digit pushes many
+# farther than they need. The library's `evasion.carlini_wagner` searches each digit's own c, for all of them at once.
+
+# %%
+searched = length(evasion.carlini_wagner(model, few, labels, steps=100), few)
+walked = length(deepfool(model, few, labels), few)
+shortest = torch.stack(list(tried.values())).argmin(0)
+claim("c = 0.02 fools less than a fifth, c = 1 fools every digit",
+      tried[0.02].isfinite().float().mean() < 0.2 and tried[1.0].isfinite().all())  # fmt: skip
+claim("For at least a fifth of the digits 0.05 or less does best, and others it does not fool at all",
+      (shortest <= 1).float().mean() >= 0.2 and not tried[0.05].isfinite().all())  # fmt: skip
+
+# %%
+shares = torch.linspace(0, 1, 60)
+results = {"C&W, c = 10": tried[10.0], "C&W, c = 1": tried[1.0], "DeepFool": walked, "C&W, c searched": searched}
+figures.curves(
+    shares, {name: values.cpu().quantile(shares) for name, values in results.items()},
+    xlabel="share of the digits that need less", ylabel="L2 length of the change",
+    caption="The smallest changes found, sorted, for 60 digits. Lower is a better attack.",
+)  # fmt: skip
+
+# %%
+medians = {name: values.median().item() for name, values in results.items()}
+claim("Half of the digits flip under a change of less than a sixth of their own length",
+      (walked / few.flatten(1).norm(dim=1)).median() < 1 / 6)  # fmt: skip
+claim("Searching c beats c = 1 by at least 5 %, and comes within 5 % of DeepFool's length or below it",
+      medians["C&W, c searched"] < 0.95 * medians["C&W, c = 1"]
+      and medians["C&W, c searched"] < 1.05 * medians["DeepFool"],
+      ", ".join(f"{name} {value:.3f}" for name, value in medians.items()))  # fmt: skip
+
+# %% [markdown]
+# What surprised us: DeepFool, at most twenty steps and no constant to choose, nearly ties with hundreds of Adam's. So why
+# C&W at all? It bends to any objective: another norm, a confidence to reach, a defence in the way.
+
+# %%
+near = deepfool(model, few[:10], labels[:10])
+said = model(near).argmax(1).tolist()
+figures.pictures(
+    [few[:10], near - few[:10], near],
+    titles=[[str(k) for k in labels[:10].tolist()], [""] * 10, [f"says {k}" for k in said]],
+    row_labels=["clean", "change", "DeepFool"],
+    caption="DeepFool spends its change where the class is decided. FGSM's was ±ε wherever a pixel could still move.",
+)
+
+# %% [markdown]
+# ## 4 · A defence, attacked again
+#
+# A colleague proposes a filter: blur every picture a little before the model sees it, and the attacker's fine pattern is
+# gone. They make DeepFool's pictures on the *bare* model, which gets all of them wrong, and show them to the *filtered* one.
+
+
+# %%
+class Blur(nn.Module):
+    """A 3×3 blur with weights 1-2-1."""
+
+    def __init__(self):
+        super().__init__()
+        row = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("kernel", (row[:, None] * row)[None, None])
+
+    def forward(self, x):
+        return F.conv2d(x, self.kernel, padding=1)
+
+
+filtered = nn.Sequential(Blur(), model).to(device).eval()
+both = (right & (filtered(x).argmax(1) == y)).nonzero().flatten()[:100]  # digits that both read correctly
+few, labels = x[both], y[both]
+unaware = deepfool(model, few, labels)
+saved = training.accuracy(filtered, unaware, labels)
+claim("The filter saves more than 40 % of the pictures that fool the bare model", saved > 0.4, f"{saved:.0%}")
+
+# %% [markdown]
+# A success? First the control. Instead of the filter, add random ±0.02, which nobody would call a defence.
+
+# %%
+nudged = training.accuracy(model, random_signs(unaware, 0.02), labels)
+fixed = fgsm(model, few, labels, 0.1)
+on_bare, on_filtered = (training.accuracy(net, fixed, labels) for net in (model, filtered))
+claim("Random ±0.02 saves more than 40 % of the same pictures", nudged > 0.4, f"{nudged:.0%}")
+claim("Against FGSM at ε = 0.1 the filter gains less than five points", on_filtered < on_bare + 0.05,
+      f"{on_bare:.0%} bare, {on_filtered:.0%} filtered")  # fmt: skip
+
+# %% [markdown]
+# DeepFool stops just behind the boundary, so *anything* that nudges its pictures brings many back. The experiment
+# measured the attack's thrift, not the filter's strength. And it left something out: a white-box attacker knows the
+# filter, and a blur has a gradient like any other layer. Attack again, **through** the defence. How far must DeepFool go?
+
+# %%
+aware = deepfool(filtered, few, labels)
+caught = training.accuracy(filtered, aware, labels)
+needed = {
+    "bare model": length(unaware, few).median().item(),
+    "filtered model": length(aware, few).median().item(),
+}
+figures.bars(
+    needed, ylabel="median L2 length", horizontal=True,
+    caption="What DeepFool needs, each time attacking the model as it is. Less is worse for the defender.",
+)  # fmt: skip
+claim("Attacked through the filter, hardly a digit stands", caught < 0.03, f"{caught:.0%}")
+claim("And the attacker needs at least a tenth less than before",
+      needed["filtered model"] < 0.9 * needed["bare model"])  # fmt: skip
+undisturbed = training.accuracy(filtered, x, y)
+claim("Without any attack the filter costs more than 5 points", undisturbed < clean - 0.05,
+      f"{clean:.1%} → {undisturbed:.1%}")  # fmt: skip
+
+# %% [markdown]
+# A defence is only as good as the attack that knows it. Now a defence that changes the *model*: **adversarial training**
+# shows it FGSM's pictures instead of the clean ones, made anew in every batch. Lab 04 is about this; here is a first look.
+
+
+# %%
+def against_fgsm(net, x, y):
+    """The loss on what FGSM makes of the batch; the attack sees the net as it is right now."""
+    return F.cross_entropy(net(evasion.fgsm(net, x, y, eps=0.1)), y)
+
+
+hardened = models.initialise(models.cnn(), runtime.generator(0)).to(device)
+training.fit(hardened, digits.x_train, digits.y_train, loss=against_fgsm, epochs=20, generator=runtime.generator(1))
+clean_hardened = training.accuracy(hardened, x, y)
+later = [training.accuracy(hardened, pgd(hardened, x, y, e), y) for e in budgets]
+figures.curves(
+    budgets, {"standard": after["PGD, 20 steps"], "adversarially trained": later},
+    xlabel="L∞ ε", ylabel="accuracy under PGD", percent=True, ylim=(-0.02, 1.02), marks={"trained here": 0.1},
+    caption="Both attacked by PGD with full knowledge of the weights.",
+)  # fmt: skip
+
+# %%
+kept = (hardened(x).argmax(1) == y).nonzero().flatten()[:60]
+farther = length(deepfool(hardened, x[kept], y[kept]), x[kept]).median().item()
+claim("At ε = 0.1 adversarial training leaves more than 75 % under PGD", later[4] > 0.75, f"{later[4]:.1%}")
+claim("DeepFool has to go at least a quarter farther", farther > 1.25 * medians["DeepFool"], f"{farther:.3f}")
+claim("It costs no accuracy on clean digits (within 2 points)", clean_hardened > clean - 0.02,
+      f"{clean:.1%} → {clean_hardened:.1%}")  # fmt: skip
+claim("At ε = 0.3 it is gone", later[-1] < 0.05)
+
+# %% [markdown]
+# This one is real: it holds against an attacker who knows everything, up to about the ε it was trained for. Not beyond.
+# And "no attack we tried" is not "no attack": PGD gives an **upper bound** on robust accuracy. Lab 03 asks how far below
+# it the truth may be, lab 04 gives bounds from the other side.
+
+# %%
+guarantee(
+    holds="Nothing here is proved. What an attack finds is certain: these pictures do fool this model.",
+    does_not="A picture that survives FGSM, PGD, DeepFool and C&W may fall to the next attack.",
+    adapts="The attacker takes gradients through any filter, and enlarges ε beyond what training has seen.",
+    cost="Adversarial training with FGSM takes two gradients a batch instead of one. A filter costs accuracy.",
+)
+
+# %% [markdown]
+# ### Spot the broken experiment
+#
+# A colleague's FGSM does better than yours at the same ε = 0.15. Run it, then write **one** control that exposes it.
+
+
+# %%
+def better_fgsm(model, x, y, eps):
+    at = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(F.cross_entropy(model(at), y), at)
+    return x + eps * gradient.sign()
+
+
+theirs, yours = (training.accuracy(model, a(model, x, y, 0.15), y) for a in (better_fgsm, fgsm))
+print(f"theirs leaves {theirs:.1%}, yours {yours:.1%}")
+
+# %% tags=["student-only"]
+# Your control here: what must be true of every picture, and is not of theirs?
+theirs_x = better_fgsm(model, x, y, 0.15)
+
+# %% tags=["solution-only"]
+broken = better_fgsm(model, x, y, 0.15)
+print(f"pixels from {broken.min():.2f} to {broken.max():.2f}")
+claim("Their pictures leave [0, 1]: no camera can take them", broken.min() < 0 and broken.max() > 1)
+mended = training.accuracy(model, broken.clamp(0, 1), y)
+claim("Clamped, their attack is yours", mended == yours, f"{mended:.1%}")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Their pixels run from −0.15 to 1.15. Pictures are in [0, 1], so no camera can take theirs. Clamp them, and the
+# advantage is gone: the attack is FGSM again. A cheap control for any attack: print the smallest and largest pixel.
+#
+# </details>
+
+# %% [markdown]
+# ## 5 · Quiz
+
+# %%
+quiz("01")
+
+# %% [markdown]
+# ### Further reading
+#
+# * C. Szegedy, W. Zaremba, I. Sutskever, J. Bruna, D. Erhan, I. Goodfellow, R. Fergus, 2014, *Intriguing Properties of
+#   Neural Networks*. The first adversarial pictures of deep networks.
+# * I. Goodfellow, J. Shlens, C. Szegedy, 2015, *Explaining and Harnessing Adversarial Examples*. FGSM, and why linearity is enough.
+# * S.-M. Moosavi-Dezfooli, A. Fawzi, P. Frossard, 2016, *DeepFool: A Simple and Accurate Method to Fool Deep Neural Networks*.
+# * N. Carlini, D. Wagner, 2017, *Towards Evaluating the Robustness of Neural Networks*.
+# * A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu, 2018, *Towards Deep Learning Models Resistant to Adversarial Attacks*. PGD,
+#   and training against it.
+#
+# To see how the library writes these attacks, open `modelsec_course/evasion/gradient.py` and `minimal.py`: they do the
+# same in fewer copies of the batch, and leave inputs alone once they have fallen.
+
+# %%
+finish("01")

@@ -1,0 +1,1 @@
+"""Lab 02: Black-box evasion and transfer."""

@@ -1,0 +1,1 @@
+"""Lab 10: Membership and attribute inference."""

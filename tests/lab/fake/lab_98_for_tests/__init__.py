@@ -1,0 +1,1 @@
+"""A small lab for the tests of the engine."""

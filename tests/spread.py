@@ -1,0 +1,103 @@
+"""Which tests run together, in which order, so that all processes finish together.
+
+A unit is what one process runs in one go: a file, or one lab's tests of a file whose tests name labs (a claim's lab, an
+exercise's, a page's). Units that take long are handed out first, each when a process has nothing else to do. How long
+they took is kept in tests/seconds.json; an estimate that is out of date costs time and nothing else. Loaded by the
+conftest.py at the root.
+"""
+
+import collections
+import functools
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+KEPT = Path(__file__).with_name("seconds.json")
+UNKNOWN = 30.0  # seconds: a new unit starts early enough to do no harm if it is long
+LAB = re.compile(r"\[(?:[^\]]*[^\w.])?(\d\d)[._][a-z]|\[(\d\d)\]")  # [01.fgsm], [1-01_white_box_evasion], [01]
+TOGETHER = {"tests/test_claims.py[04]": "tests/test_claims.py[03]"}  # they train the same victims anew
+QUICK = 12.0  # seconds: what --quick leaves out takes longer
+QUICK_LABS = ("00_", "01_")
+
+
+def unit(nodeid: str) -> str:
+    """The unit that a test belongs to: its file, and the lab that it names if it names one."""
+    file, _, test = nodeid.partition("::")
+    lab = None if file.endswith(".ipynb") else LAB.search(test)
+    name = f"{file}[{lab[1] or lab[2]}]" if lab else file
+    return TOGETHER.get(name, name)
+
+
+@functools.cache
+def kept_seconds(path: Path = KEPT) -> dict[str, float]:
+    """How long each unit took when that was last written down."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def longest(units, seconds: dict[str, float]) -> str:
+    """The unit to hand out next; of equally long ones the first."""
+    return max(units, key=lambda name: seconds.get(name, UNKNOWN))
+
+
+def left_out(path: Path, seconds: dict[str, float]) -> bool:
+    """Does --quick leave out this file (relative to the root)? Browser, claims, solutions, other labs, long files."""
+    name = path.as_posix()
+    if path.suffix == ".ipynb":
+        return path.parent.name != "notebooks" or not path.name.startswith(QUICK_LABS)
+    spent = sum(took for unit_name, took in seconds.items() if unit_name.partition("[")[0] == name)
+    return path.suffix == ".py" and (path.parts[:2] == ("tests", "e2e") or spent > QUICK)
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("course")
+    group.addoption("--quick", action="store_true", help="leave out what takes long: browser, claims, most labs")
+    group.addoption("--keep-seconds", action="store_true", help=f"write down in tests/{KEPT.name} what each unit took")
+
+
+def pytest_ignore_collect(collection_path, config):
+    if config.getoption("quick") and collection_path.is_file() and collection_path.is_relative_to(config.rootpath):
+        return left_out(collection_path.relative_to(config.rootpath), kept_seconds()) or None
+    return None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class LongestFirst(LoadScopeScheduling):
+        seconds = kept_seconds()
+
+        def _split_scope(self, nodeid):
+            return unit(nodeid)
+
+        def _assign_work_unit(self, node):
+            self.workqueue.move_to_end(longest(self.workqueue, self.seconds), last=False)
+            super()._assign_work_unit(node)
+
+        def _reschedule(self, node):
+            # A process starts a test when it knows the next one: with two it is busy, and more would wait behind them.
+            if not self.workqueue or self._pending_of(self.assigned_work[node]) < 2:
+                super()._reschedule(node)
+
+    return LongestFirst(config, log)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if not config.getoption("keep_seconds"):
+        return
+    spent = collections.Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                spent[unit(report.nodeid)] += report.duration
+    kept = kept_seconds() | {name: round(took, 1) for name, took in spent.items()}
+    lines = [f"{json.dumps(name)}: {took}" for name, took in sorted(kept.items()) if exists(name, config.rootpath)]
+    KEPT.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def exists(name: str, root: Path) -> bool:
+    return (root / name.partition("[")[0]).exists()
