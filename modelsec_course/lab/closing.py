@@ -10,14 +10,14 @@ from urllib.parse import quote
 
 from IPython.display import display
 
-from modelsec_course.lab import store
-from modelsec_course.lab.claiming import made
+from modelsec_course.lab import claiming, store
 from modelsec_course.lab.exercise import Lab
 from modelsec_course.lab.learner import notebook, standing
 from modelsec_course.lab.markup import Card, box, esc, inline, plain
 from modelsec_course.lab.rooms import labs, load
 from modelsec_course.lab.standing import WORDS
 
+SHOWN = 8  # claims that stand unfolded
 LOOK = """<style>
 .msec.msec a.next{display:block;margin-top:1rem;padding:.7rem 1.1rem;border-radius:6px;text-decoration:none;
 background:var(--jp-brand-color1,#1976d2);color:var(--jp-ui-inverse-font-color1,#fff)}
@@ -35,7 +35,7 @@ class Closing(Card):
         self.folder = folder or Path()
         self.standing = standing(number, data)
         self.lab = self.standing.lab
-        self.claims = made()
+        self.claims = getattr(claiming, "made", list)()
         self.questions = load(number).quiz
         after = [other for other in labs() if other > self.lab.number]
         self.next: Lab | None = load(after[0]).lab if after else None
@@ -51,9 +51,8 @@ class Closing(Card):
         ]
         missing = len(self.standing.answers) - self.standing.right
         wrong = sum(answer is False for answer in self.standing.answers)
-        said = ", ".join(
-            f"{count} {what}" for count, what in ((wrong, "answered wrongly"), (missing - wrong, "not answered")) if count
-        )
+        counts = ((wrong, "answered wrongly"), (missing - wrong, "not answered"))
+        said = ", ".join(f"{count} {what}" for count, what in counts if count)
         return rows + ([("quiz", f"○ {said}", "Quiz")] if missing else [])
 
     def scores(self) -> list[tuple[str, int, int]]:
@@ -62,7 +61,9 @@ class Closing(Card):
 
     def text(self) -> str:
         lines = [f"Lab {self.lab.number}: {self.lab.title}: what you measured"]
-        lines += [f"  {'✔' if claim.holds else '○'} {plain(claim.sentence)}" + _measured(claim) for claim in self.claims]
+        lines += [
+            f"  {'✔' if claim.holds else '○'} {plain(claim.sentence)}" + _measured(claim) for claim in self.claims
+        ]
         lines += [f"{name}: {done} of {of}" for name, done, of in self.scores() if of]
         lines += [f"  {words}: {plain(title)}" for _, words, title in self.left()]
         lines += [f"Next: lab {self.next.number}, {self.next.title}: {self.next.question}"] if self.next else []
@@ -73,27 +74,32 @@ class Closing(Card):
         body += self._measured() + self._scores() + self._left()
         body += f'<p class="soft">{esc(self.note)}</p>' if self.note else ""
         tone = "good" if self.standing.complete else ""
-        return LOOK + box(body + self._next(), tone=tone, label=f"Lab {self.lab.number}: what you did, and what is next")
+        return LOOK + box(
+            body + self._next(), tone=tone, label=f"Lab {self.lab.number}: what you did, and what is next"
+        )
 
     def _measured(self) -> str:
         if not self.claims:
             return ""
         rows = "".join(
-            f'<li><span class="icon" style="color:var(--{"good" if claim.holds else "wait"})">{"✔" if claim.holds else "○"}</span>'
-            f'{inline(claim.sentence)}<span class="soft">{esc(_measured(claim))}</span></li>'
+            f'<li><span class="icon" style="color:var(--{"good" if claim.holds else "wait"})">'
+            f"{'✔' if claim.holds else '○'}</span>{inline(claim.sentence)}"
+            f'<span class="soft">{esc(_measured(claim))}</span></li>'
             for claim in self.claims
         )
         true = sum(claim.holds for claim in self.claims)
-        heading = f"What you measured: {true} of {len(self.claims)} sentences of this lab hold in your run"
-        return f'<details{" open" * (len(self.claims) <= 8)}><summary>{heading}</summary><ul class="rows">{rows}</ul></details>'
+        head = f"What you measured: {true} of {len(self.claims)} sentences of this lab hold in your run"
+        opened = " open" * (len(self.claims) <= SHOWN)
+        return f'<details{opened}><summary>{head}</summary><ul class="rows">{rows}</ul></details>'
 
     def _scores(self) -> str:
-        return '<div class="scores">' + "".join(
+        rows = (
             f"<span>{name}</span><span>{done} of {of}</span>"
             f'<progress max="{of}" value="{done}" aria-label="{name}"></progress>'
             for name, done, of in self.scores()
             if of
-        ) + "</div>"
+        )
+        return f'<div class="scores">{"".join(rows)}</div>'
 
     def _left(self) -> str:
         rows = "".join(

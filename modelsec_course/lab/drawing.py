@@ -73,7 +73,7 @@ def draw(stops: Sequence[Stop]) -> str:
         'xmlns="http://www.w3.org/2000/svg">'
         '<title id="msec-map">Where the attacker of each lab stands</title>'
         f'<desc id="msec-told">From data to training, model, API and user. {esc(told)}.</desc>{"".join(pictures)}</svg>'
-        f'{"".join(links)}</div>'
+        f"{''.join(links)}</div>"
     )
 
 

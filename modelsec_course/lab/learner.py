@@ -53,16 +53,16 @@ def standing(number: str, data: dict) -> Standing:
         exercises=tuple(
             (id, exercise.title, kept.get(id, {}).get("status", "todo")) for id, exercise in contents.exercises.items()
         ),
-        answers=tuple(
-            chosen.get(store.question_key(question.prompt), {}).get("right") for question in contents.quiz
-        ),
+        answers=tuple(chosen.get(store.question_key(question.prompt), {}).get("right") for question in contents.quiz),
         begun=bool(chosen) or any(id in kept for id in contents.exercises),
     )
 
 
 def notebook(number: str, folder: Path | None = None) -> str:
     """The file name of a lab's notebook in a folder (the current one), or "" where there is none."""
-    found = sorted((folder or Path()).glob(f"{number}_*.ipynb"), key=lambda path: (len(path.stem.split(" (")), path.name))
+    found = sorted(
+        (folder or Path()).glob(f"{number}_*.ipynb"), key=lambda path: (len(path.stem.split(" (")), path.name)
+    )
     return found[0].name if found else ""
 
 
