@@ -60,7 +60,7 @@ class Closing(Card):
         return [("Exercises", one.solved, len(one.exercises)), ("Quiz", one.right, len(one.answers))]
 
     def text(self) -> str:
-        lines = [f"Lab {self.lab.number}: {self.lab.title}: what you measured"]
+        lines = [f"Lab {self.lab.number}: {plain(self.lab.title)}: what you did"]
         lines += [
             f"  {'✔' if claim.holds else '○'} {plain(claim.sentence)}" + _measured(claim) for claim in self.claims
         ]
