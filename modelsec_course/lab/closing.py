@@ -23,7 +23,7 @@ LOOK = """<style>
 background:var(--jp-brand-color1,#1976d2);color:var(--jp-ui-inverse-font-color1,#fff)}
 .msec.msec a.next:hover strong{text-decoration:underline}.msec.msec a.next:focus-visible{outline:3px solid var(--ink)}
 .msec.msec a.next strong{font-size:1.2em}.msec.msec a.next span{display:block}
-.msec.msec .scores{display:grid;grid-template-columns:max-content max-content 1fr;gap:.2rem 1rem;align-items:center}
+.msec.msec .scores{display:grid;grid-template-columns:max-content max-content 1fr;gap:.2rem 1rem;align-items:center;margin:.5rem 0}
 </style>"""
 
 
@@ -60,7 +60,7 @@ class Closing(Card):
         return [("Exercises", one.solved, len(one.exercises)), ("Quiz", one.right, len(one.answers))]
 
     def text(self) -> str:
-        lines = [f"Lab {self.lab.number}: {plain(self.lab.title)}: what you did"]
+        lines = [f"What you did in lab {self.lab.number}"]
         lines += [
             f"  {'✔' if claim.holds else '○'} {plain(claim.sentence)}" + _measured(claim) for claim in self.claims
         ]
@@ -70,12 +70,12 @@ class Closing(Card):
         return "\n".join(lines + ([self.note] if self.note else []))
 
     def html(self) -> str:
-        body = f'<p class="head">Lab {self.lab.number}, {esc(plain(self.lab.title))}: what you did</p>'
+        body = f'<p class="head">What you did in lab {self.lab.number}</p>'
         body += self._measured() + self._scores() + self._left()
         body += f'<p class="soft">{esc(self.note)}</p>' if self.note else ""
         tone = "good" if self.standing.complete else ""
         return LOOK + box(
-            body + self._next(), tone=tone, label=f"Lab {self.lab.number}: what you did, and what is next"
+            body + self._next(), tone=tone, label=f"What you did in lab {self.lab.number}, and what is next"
         )
 
     def _measured(self) -> str:
