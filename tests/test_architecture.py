@@ -105,3 +105,22 @@ def test_no_folder_holds_more_than_a_third_of_the_package():
 def test_files_are_short_enough_to_read():
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
     assert [path for path, count in lines.items() if count > 250 and path.name != "notebook.py"] == []
+
+
+def private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def test_private_names_stay_in_their_module():
+    crossing = []
+    for path in SOURCES:
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        known = {}  # what is imported from the course, by the name it has here
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == PACKAGE.name:
+                known |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        used = [node for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+        names = [name for name in known.values() if private(name.split(".")[-1])]
+        names += [f"{known[use.value.id]}.{use.attr}" for use in used if use.value.id in known and private(use.attr)]
+        crossing += [f"{path.relative_to(PACKAGE)} uses {name}" for name in names]
+    assert crossing == []

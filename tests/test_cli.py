@@ -1,4 +1,4 @@
-"""The modelsec command: the learner's copies, the server, the doctor, the book."""
+"""The modelsec command: the learner's copies, the server, the doctor."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 from nbformat.sign import NotebookNotary
 
 from modelsec_course import __version__, files
-from modelsec_course.app import book, cli, copies, doctor, launch, welcome
+from modelsec_course.app import cli, copies, doctor, launch, welcome
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -474,24 +474,6 @@ def test_names_go_with_the_zoo_only():
 def test_an_unknown_victim_is_named():
     with pytest.raises(SystemExit, match="nonesuch"):
         cli.main(["build", "zoo", "nonesuch"])
-
-
-def test_the_book_shows_what_the_solutions_print(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "ROOT", tmp_path)
-    monkeypatch.setenv("MODELSEC_HOME", os.environ["MODELSEC_HOME"])  # write_book moves it; put it back
-    (tmp_path / "solutions").mkdir()
-    cells = [nbformat.v4.new_markdown_cell("# Fast & slow"), nbformat.v4.new_code_cell("print(6 * 7)")]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "solutions" / "00_start.ipynb")
-    assert cli.main(["book", "--out", str(tmp_path / "site")]) == 0
-    assert "42" in (tmp_path / "site" / "00_start.html").read_text(encoding="utf-8")
-    assert '<a href="00_start.html">Fast &amp; slow</a>' in (tmp_path / "site" / "index.html").read_text()
-
-
-def test_a_solution_that_fails_stops_the_book(tmp_path):
-    path = tmp_path / "00_start.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")]), path)
-    with pytest.raises(SystemExit, match=r"00_start\.ipynb does not run to its end"):
-        book.render(path)
 
 
 def test_the_version_is_the_packages(capsys):

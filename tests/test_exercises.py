@@ -1,12 +1,18 @@
 """Every exercise of every lab: right answers pass, each known wrong answer fails with words."""
 
+import ast
 import functools
+import importlib
+import inspect
+from pathlib import Path
 
 import pytest
 
+import modelsec_course
 from modelsec_course.lab.panel import Panel
-from modelsec_course.lab.rooms import labs, load
+from modelsec_course.lab.rooms import labs, load, rooms
 from modelsec_course.lab.run import run
+from modelsec_course.lab.sources import code, solution
 
 CONTENTS = {number: load(number) for number in labs()}
 EXERCISES = {id: exercise for contents in CONTENTS.values() for id, exercise in contents.exercises.items()}
@@ -14,15 +20,40 @@ MUTANTS = [(id, name) for id, exercise in EXERCISES.items() for name in exercise
 of_exercises = pytest.mark.parametrize("id", EXERCISES)
 
 
-def as_learner(f):
-    """The same function under another name, as a learner's would be."""
-    return functools.wraps(f)(lambda *args, **kwargs: f(*args, **kwargs))
+def renamed(f):
+    """The same function under another name, every parameter renamed, as a learner may."""
+    declared, passed, star, defaults = [], [], False, {}
+    for i, p in enumerate(inspect.signature(f).parameters.values()):
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            prefix = "*" if p.kind == p.VAR_POSITIONAL else "**"
+            declared.append(f"{prefix}r{i}")
+            passed.append(f"{prefix}r{i}")
+            star = True
+            continue
+        if p.kind == p.KEYWORD_ONLY and not star:
+            declared.append("*")
+            star = True
+        defaults[f"d{i}"] = p.default
+        declared.append(f"r{i}" if p.default is p.empty else f"r{i}=d{i}")
+        passed.append(f"{p.name}=r{i}" if p.kind == p.KEYWORD_ONLY else f"r{i}")
+    space = {"f": f} | defaults
+    exec(f"def learners({', '.join(declared)}): return f({', '.join(passed)})", space)
+    return space["learners"]
 
 
 @of_exercises
-def test_the_reference_passes(id):
-    report = run(EXERCISES[id], as_learner(EXERCISES[id].reference))
+def test_the_reference_passes_whatever_its_parameters_are_called(id):
+    report = run(EXERCISES[id], renamed(EXERCISES[id].reference))
     assert report.status == "pass", repr(Panel(report))
+
+
+def test_renaming_renames_every_parameter():
+    def f(a, b=2, *, c, d=4):
+        return a, b, c, d
+
+    other = renamed(f)
+    assert not set(inspect.signature(other).parameters) & set("abcd")
+    assert other(1, r2=3) == (1, 2, 3, 4)
 
 
 @of_exercises
@@ -33,8 +64,8 @@ def test_another_right_answer_passes(id):
 
 
 @of_exercises
-def test_there_are_three_mutants(id):
-    assert len(EXERCISES[id].mutants) >= 3
+def test_there_are_four_mutants(id):
+    assert len(EXERCISES[id].mutants) >= 4
 
 
 @pytest.mark.parametrize(("id", "name"), MUTANTS)
@@ -50,6 +81,15 @@ def test_a_stub_is_not_attempted(id):
         raise NotImplementedError
 
     assert run(EXERCISES[id], stub).status == "todo"
+
+
+@of_exercises
+def test_a_panel_can_show_the_notebooks_solution(id):
+    shown = solution(EXERCISES[id])
+    names = [node.name for node in ast.parse(shown).body if isinstance(node, ast.FunctionDef)]
+    assert id.split(".")[1] in names
+    assert "SOLUTION" not in shown
+    assert shown != code(EXERCISES[id].reference)
 
 
 @of_exercises
@@ -70,3 +110,53 @@ def test_a_lab_has_three_to_five_questions_with_every_option_explained(number):
         assert all(why.strip() for why in question.why)
         assert 0 <= question.answer < len(question.options)
         assert len(set(question.options)) == len(question.options)
+
+
+@pytest.mark.parametrize("number", CONTENTS)
+def test_a_quiz_is_not_answered_by_choosing_what_is_longest(number):
+    quiz = CONTENTS[number].quiz
+    lengths = [sorted((len(option), i == q.answer) for i, option in enumerate(q.options)) for q in quiz]
+    told = [options[-1][1] and options[-2][0] < options[-1][0] for options in lengths]
+    assert sum(told) <= len(quiz) / 2, [q.prompt for q, tells in zip(quiz, told, strict=True) if tells]
+
+
+@functools.cache
+def notebook(number):
+    source = Path(modelsec_course.__file__).parent.parent.joinpath(*rooms()[number].split("."), "notebook.py")
+    return list(ast.walk(ast.parse(source.read_text(encoding="utf-8"))))
+
+
+def stubs(number):
+    """{function: its parameters with their defaults} of all that a lab's notebook defines."""
+    functions = (node for node in notebook(number) if isinstance(node, ast.FunctionDef))
+    return {function.name: f"({ast.unparse(function.args)})" for function in functions}
+
+
+def parameters(f):
+    """The same of a function that exists, without its types."""
+    signature = inspect.signature(f)
+    plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+    return str(signature.replace(parameters=plain, return_annotation=inspect.Signature.empty))
+
+
+@of_exercises
+def test_the_reference_has_the_name_and_the_parameters_of_the_stub(id):
+    number, name = id.split(".")
+    reference = EXERCISES[id].reference  # a learner who falls back on it asks help() about it
+    assert reference.__name__ == name
+    assert parameters(reference) == stubs(number)[name]
+
+
+@pytest.mark.parametrize("number", CONTENTS)
+def test_the_exercises_are_those_that_the_notebook_checks_in_its_order(number):
+    calls = (node for node in notebook(number) if isinstance(node, ast.Call))
+    checked = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "check"]
+    in_order = sorted(checked, key=lambda call: call.lineno)
+    assert [call.args[0].value for call in in_order] == list(CONTENTS[number].exercises)
+
+
+@of_exercises
+def test_the_module_says_what_is_asked(id):
+    number, name = id.split(".")
+    (sentence,) = importlib.import_module(f"{rooms()[number]}.exercises.{name}").__doc__.splitlines()
+    assert len(sentence.split()) > 5

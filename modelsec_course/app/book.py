@@ -1,66 +1,63 @@
-"""The solutions, run and written as web pages with all their figures."""
+"""The solutions, run and written as web pages: `modelsec book`. They need neither a server nor the network."""
 
 from __future__ import annotations
 
-import html
 import os
 import re
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from modelsec_course.app.pages import site
+from modelsec_course.app.pages.cells import page_text
 from modelsec_course.files import write_atomically
 
-PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Model Security</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 1.1rem/1.6 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto; padding: 0 1.2rem; }}
-li {{ margin: .4rem 0; }}
-</style></head>
-<body><h1>Model Security</h1><p>Attack and defend machine-learning models. The labs, solved, with every figure.</p>
-<ul>
-{labs}
-</ul></body></html>
-"""
 
+def write_book(root: Path, out: Path, numbers: Sequence[str] = ()) -> None:
+    """Run the notebooks of solutions/ and write out/NN_name.html, out/index.html and what they share.
 
-def write_book(root: Path, out: Path) -> None:
-    """Run every notebook of solutions/ and write out/NN_name.html and out/index.html; progress is left alone."""
-    labs = sorted((root / "solutions").glob("*.ipynb"))
-    if not labs:
-        sys.exit(f"{root} has no solutions: run `modelsec build` in a clone of the course first.")
+    numbers: of the labs wanted, like ["04"]; none means all. The learner's progress is left alone.
+    """
+    notebooks = sorted((root / "solutions").glob("*.ipynb"))
+    notebooks = [path for path in notebooks if not numbers or path.name[:2] in numbers]
+    if not notebooks:
+        missing = " or ".join(numbers) or "notebook"
+        sys.exit(f"{root} has no {missing} in solutions/: run `modelsec build` in a clone of the course first.")
+    pages = []
     with tempfile.TemporaryDirectory() as home:
-        os.environ["MODELSEC_HOME"] = home
-        titles = {}
-        for path in labs:
+        for path in notebooks:
             print(f"running {path.name}", flush=True)
-            titles[path.stem], page = render(path)
-            write_atomically(out / f"{path.stem}.html", page)
-    links = [f'<li><a href="{name}.html">{html.escape(title)}</a></li>' for name, title in titles.items()]
-    write_atomically(out / "index.html", PAGE.format(labs="\n".join(links)))
+            pages.append(render(path, Path(home), root))
+    for name, content in site.files(pages).items():
+        write_atomically(out / name, content)
     print(f"The book is in {out / 'index.html'}.")
 
 
-def render(path: Path) -> tuple[str, str]:
-    """(title, HTML) of one notebook, run in its own folder."""
+def render(path: Path, home: Path, root: Path) -> site.Page:
+    """One notebook, run in its own folder with its progress in `home`; no path of this machine stays in it."""
     import nbformat
-    from nbconvert import HTMLExporter
-    from nbconvert.preprocessors import CellExecutionError, ExecutePreprocessor
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
 
     notebook = nbformat.read(path, as_version=4)
+    kept = {"MODELSEC_HOME": str(home), "MODELSEC_STILLS": "1"}
+    client = NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    )
     try:
-        ExecutePreprocessor(timeout=600, kernel_name="python3").preprocess(
-            notebook, {"metadata": {"path": str(path.parent)}}
-        )
+        client.execute(env=os.environ | kept)
     except CellExecutionError as error:
         sys.exit(f"{path.name} does not run to its end: mend it, then make the book again.\n{error}")
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):  # a page has no kernel: show a widget's first picture, not its controls
-            if "text/html" in output.get("data", {}):
-                output["data"].pop("application/vnd.jupyter.widget-view+json", None)
-    heading = re.search(r"^# +(.+)$", "\n".join(cell.source for cell in notebook.cells), re.M)
-    title = heading[1] if heading else path.stem
-    page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, {"metadata": {"name": title}})
-    return title, page
+    body, sections, styles = page_text(notebook, path.parent)
+    body = _without_paths(body, (home, root, Path(sys.prefix), Path.home()))
+    title = next((section.title for section in sections if section.level == 1), path.stem)
+    return site.Page(path.stem, title, body, sections, styles)
+
+
+def _without_paths(body: str, folders: tuple[Path, ...]) -> str:
+    """The page with these folders' names, and a kernel's own, cut short to `…`."""
+    for folder in sorted(map(str, folders), key=len, reverse=True):
+        body = re.sub(rf"{re.escape(folder)}(?=[/\\\s'\"<&]|$)", "…", body)
+    kernels = re.escape(tempfile.gettempdir()) + r"[/\\]ipykernel_\d+"
+    return re.sub(kernels, "…", body)

@@ -46,9 +46,13 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("what", nargs="?", choices=("notebooks", "zoo"), default="notebooks")
     build.add_argument("names", nargs="*", help="with zoo: the victims to train (default: all)")
     build.add_argument("--check", action="store_true", help="change nothing; exit 1 when a notebook is stale")
+    pictures = command("pictures", run_pictures, "draw the headline pictures that labs open with")
+    pictures.add_argument("numbers", nargs="*", help="labs, such as 01 (default: those whose picture is stale)")
+    pictures.add_argument("--check", action="store_true", help="change nothing; exit 1 when a picture is stale")
     command("doctor", run_doctor, "say what is installed and what is amiss")
     command("progress", run_progress, "show which exercises you have solved")
     book = command("book", run_book, "run the solutions and write them as web pages")
+    book.add_argument("numbers", nargs="*", metavar="NN", help="only these labs, like 04 (default: all)")
     book.add_argument("--out", type=Path, default=Path("site"), help="folder to write to (default: site)")
     return top
 
@@ -92,6 +96,12 @@ def run_build(arguments, rest: list[str]) -> int:
     return int(bool(stale) and arguments.check)
 
 
+def run_pictures(arguments, rest: list[str]) -> int:
+    from modelsec_course.app.pictures import main as draw_pictures
+
+    return draw_pictures(ROOT, arguments.numbers, arguments.check)
+
+
 def run_doctor(arguments, rest: list[str]) -> int:
     from modelsec_course.app.doctor import examine
 
@@ -107,4 +117,4 @@ def run_progress(arguments, rest: list[str]) -> None:
 def run_book(arguments, rest: list[str]) -> None:
     from modelsec_course.app.book import write_book
 
-    write_book(ROOT, arguments.out)
+    write_book(ROOT, arguments.out, arguments.numbers)

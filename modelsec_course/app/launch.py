@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from modelsec_course.app.copies import START, Copies
+from modelsec_course.app.language import fill_in
 
 SETTINGS = Path(__file__).resolve().parent / "jupyter"  # a Jupyter config folder; its labconfig/ holds the defaults
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -26,6 +27,7 @@ def launch(root: Path, number: str | None, given: dict[str, object], rest: list[
     copies = Copies(root / "notebooks", root / "work")
     for sentence in copies.refresh():
         print(sentence)
+    fill_in(root / "work")
     options = server_options(root / "work", copies.to_open(number), given, rest)
     page = draw(root / "work" / START) if copies.untouched(START) else None
     # First on the path, so that the course's defaults win over a site's; the user's own settings win over both.

@@ -11,6 +11,7 @@ from pathlib import Path
 from modelsec_course.build.checks import refuse_faults
 from modelsec_course.build.editions import edition
 from modelsec_course.build.frontpage import NAME, front_page
+from modelsec_course.build.headline import picture
 from modelsec_course.build.source import EDITIONS, BuildError, read, stem
 from modelsec_course.files import write_atomically
 
@@ -26,12 +27,14 @@ def build(root: Path, check: bool = False) -> list[Path]:
     refuse_faults(labs)
     notebooks = {stem(path)[:2]: f"{stem(path)}.ipynb" for path in labs}
     wanted = {
-        root / folder / f"{stem(path)}.ipynb": edition(cells, folder, stem(path)[:2], notebooks)
+        root / folder / f"{stem(path)}.ipynb": edition(
+            cells, folder, stem(path)[:2], notebooks, picture(root, stem(path)[:2])
+        )
         for path, cells in labs.items()
         for folder in EDITIONS
     }
     if labs:
-        wanted[root / "notebooks" / NAME] = front_page({stem(path): cells for path, cells in labs.items()})
+        wanted[root / "notebooks" / NAME] = front_page({path.stem: cells for path, cells in labs.items()})
     stale = [path for path, text in wanted.items() if not path.is_file() or current(path) != text]
     orphans = [path for folder in EDITIONS for path in (root / folder).glob("[0-9][0-9]_*.ipynb") if path not in wanted]
     if not check:

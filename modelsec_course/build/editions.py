@@ -6,10 +6,12 @@ import ast
 import hashlib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
+from modelsec_course.build.headline import attach
 from modelsec_course.build.links import link_labs
 from modelsec_course.build.source import EDITIONS, MARKER, Cell
 
@@ -31,8 +33,17 @@ MACHINERY = {"start", "threat.card", "guarantee", "quiz", "progress", "finish", 
 DEVELOPERS = re.compile(r"[ \t]*# (?:fmt: (?:skip|off|on)|noqa(?:: [\w, ]+)?)$")
 
 
-def edition(cells: list[Cell], folder: str, number: str = "", notebooks: Mapping[str, str] | None = None) -> str:
-    """The text of one notebook. number: its lab's.  notebooks: number of a lab: file name, for links to it."""
+def edition(
+    cells: list[Cell],
+    folder: str,
+    number: str = "",
+    notebooks: Mapping[str, str] | None = None,
+    headline: Path | None = None,
+) -> str:
+    """The text of one notebook.
+
+    number: its lab's.  notebooks: number of a lab: file name, for links to it.  headline: the picture it opens with.
+    """
     kinds = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
     made, seen = [], {}
     for cell in cells:
@@ -52,6 +63,8 @@ def edition(cells: list[Cell], folder: str, number: str = "", notebooks: Mapping
             new.metadata["tags"] = tags
         if cell.code and machinery(source):
             new.metadata["jupyter"] = {"source_hidden": True}
+        if headline and not made and new.cell_type == "markdown":
+            attach(new, headline)
         made.append(new)
     notebook = new_notebook(cells=made, metadata=METADATA)
     notebook.nbformat_minor = 5

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from modelsec_course.lab import words
+from modelsec_course.lab.predicting import Guess, mark
 from modelsec_course.lab.style import BLACK, BLUE, DASHES, GREY, MARKERS, PALETTE, ROLES, STYLE, label_ends, show
 
 
@@ -30,12 +31,14 @@ def curves(
     log: str = "",
     ylim: tuple[float, float] | None = None,
     roles: Mapping[str, str] | None = None,
+    guess: Guess | None = None,
 ) -> None:
     """Lines over a common `x`, each labelled at its end.
 
     bands: (low, high) around a line, by its label.  marks: a dotted vertical line at x, by its text.
     percent: the values are shares, shown as %.  log: "x", "y" or "xy"; at most eight values of `x` are its ticks.
     roles: what a line stands for, by its label: "control", "attack", "defence", "proof" or "truth" give its colour.
+    guess: the learner's, from `predict`: a dashed line at that height.
     """
     x = numbers(x)
     with plt.rc_context(STYLE):
@@ -55,8 +58,10 @@ def curves(
             axes.axvline(at, color=GREY, linestyle=":", linewidth=1.5)
             where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center"}
             axes.annotate(text, (at, 1), (0, 3), **where, fontsize=9.5, color="#444444")
+        guessed = mark(axes, guess)
         label_ends(axes, drawn)
-    show(fig, caption, alt or f"Line chart of {ylabel} against {xlabel}. {_ends(x, ys, percent)} {caption}")
+    alt = alt or f"Line chart of {ylabel} against {xlabel}. {_ends(x, ys, percent)} {caption}"
+    show(fig, caption, f"{alt} {guessed}".strip())
 
 
 def bars(
@@ -71,12 +76,14 @@ def bars(
     points: bool = False,
     highlight: Sequence[str] = (),
     roles: Mapping[str, str] | None = None,
+    guess: Guess | None = None,
 ) -> None:
     """One bar a label, its value written on it.
 
     errors: (low, high) ends of an interval, by label.  highlight: labels drawn solid among paler ones.
     percent: the values are shares, shown as %.  points: they are differences of shares, shown as percentage points.
     roles: what a bar stands for, by its label, as for `curves`; a bar without one is grey then.
+    guess: the learner's, from `predict`: a dashed line across the bars.
     """
     heights = np.array([float(value) for value in values.values()])
     ends = [(errors or {}).get(label, (np.nan, np.nan)) for label in values]  # no whisker without an interval
@@ -99,8 +106,10 @@ def bars(
         _finish(fig, axes, percent, "", axis=along)
         if points:
             along.set_major_formatter(lambda value, _: words.points(value))
+        guessed = mark(axes, guess, vertical=horizontal)
     said = ", ".join(f"{label}: {word}" for label, word in zip(values, written, strict=True))
-    show(fig, caption, alt or f"Bar chart of {ylabel}. {said}. {caption}")
+    alt = alt or f"Bar chart of {ylabel}. {said}. {caption}"
+    show(fig, caption, f"{alt} {guessed}".strip())
 
 
 def _finish(fig: Figure, axes: Axes, percent: bool, log: str, axis: Any = None) -> None:

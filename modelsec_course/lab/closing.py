@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from IPython.display import display
 
-from modelsec_course.lab import claiming, store
+from modelsec_course.lab import store
+from modelsec_course.lab.claiming import Claimed, made
 from modelsec_course.lab.exercise import Lab
 from modelsec_course.lab.learner import notebook, standing
 from modelsec_course.lab.markup import Card, box, esc, inline, plain
@@ -35,7 +36,7 @@ class Closing(Card):
         self.folder = folder or Path()
         self.standing = standing(number, data)
         self.lab = self.standing.lab
-        self.claims = getattr(claiming, "made", list)()
+        self.claims = made()
         self.questions = load(number).quiz
         after = [other for other in labs() if other > self.lab.number]
         self.next: Lab | None = load(after[0]).lab if after else None
@@ -155,6 +156,5 @@ def _this_notebook(number: str, folder: Path) -> str:
     return told if told.startswith(f"{number}_") and (folder / told).is_file() else notebook(number, folder)
 
 
-def _measured(claim) -> str:
-    facts = getattr(claim, "facts", claim.measured and f"measured: {claim.measured}")
-    return f" ({facts})" if facts else ""
+def _measured(claim: Claimed) -> str:
+    return f" ({claim.facts})" if claim.facts else ""

@@ -94,7 +94,8 @@ class Exercise:
     hints: Markdown, from a nudge to almost the answer.
     mutants: plausible wrong answers by what is wrong with them; every one must fail.  second: another right answer.
     timeout: seconds for all properties together.  returns: called with (result, args, kwargs) after each call.
-    finite: False lets results hold NaN and infinity.  mutates: parameters that the function is meant to change.
+    finite: False lets results hold NaN and infinity.  mutates: parameters that the function is meant to
+    change, by the reference's names: what a learner calls them does not matter.
     Raises ValueError for an id that is malformed, and for an exercise without properties.
     """
 

@@ -7,7 +7,6 @@ in one property does not spill into the next.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from modelsec_course.lab.binding import by_position, names, renames
 from modelsec_course.lab.exercise import Exercise
 from modelsec_course.lab.expect import place
 from modelsec_course.lab.sandbox import SHIELD
@@ -26,19 +26,19 @@ class Guarded:
     def __init__(self, f: Callable, exercise: Exercise):
         functools.update_wrapper(self, f, updated=())
         self.f, self.exercise, self.last = f, exercise, None
+        self.call = by_position(f, exercise.reference)
         self.left: list[str] = []
 
     def __call__(self, *args, **kwargs):
         self.last = None
         kept = [
             keeper(name, value)
-            for name, value in _named(self.f, args, kwargs)
-            if name.split("[")[0] not in self.exercise.mutates
+            for name, value in self._watched(args, kwargs)
             for kind, keeper in ((torch.Tensor, _Tensor), (np.ndarray, _Array), (nn.Module, _Module))
             if isinstance(value, kind)
         ]
         try:
-            result = enter(self.f, args, kwargs)
+            result = enter(self.call, args, kwargs)
         finally:
             with SHIELD:
                 self.left = [trace for keeper in kept if isinstance(keeper, _Module) for trace in keeper.traces()]
@@ -50,6 +50,18 @@ class Guarded:
         if self.exercise.returns is not None:
             self.exercise.returns(result, args, kwargs)
         return result
+
+    def _watched(self, args: tuple, kwargs: dict) -> Iterator[tuple[str, Any]]:
+        """Every value inside what may only be read, named as the learner named it: x, batch["x"], images[0]."""
+        ours, theirs, new = names(self.exercise.reference), names(self.f), renames(self.f, self.exercise.reference)
+        places = [f"argument {i}" for i in range(1, len(args) + 1)]
+        passed = [
+            *zip(ours + places[len(ours) :], theirs + places[len(theirs) :], args, strict=False),
+            *((name, new.get(name, name), value) for name, value in kwargs.items()),
+        ]
+        for our, their, value in passed:
+            if our not in self.exercise.mutates:
+                yield from _walk(their, value)
 
 
 def enter(f: Callable, args: tuple, kwargs: dict) -> Any:
@@ -75,16 +87,6 @@ def _check_result(result: Any, *, finite: bool) -> None:
                 raise AssertionError(
                     f"your function returned {word}{many}" + (f", in its result{name}" if name else "")
                 )
-
-
-def _named(f: Callable, args: tuple, kwargs: dict) -> Iterator[tuple[str, Any]]:
-    """Every value inside the arguments, named as the learner named the parameter: x, batch["x"], images[0]."""
-    try:
-        bound = inspect.signature(f).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):  # the call itself is about to say what is wrong with it
-        bound = {f"argument {i}": value for i, value in enumerate(args, 1)} | kwargs
-    for name, value in bound.items():
-        yield from _walk(name, value)
 
 
 def _walk(name: str, value: Any, depth: int = 6) -> Iterator[tuple[str, Any]]:

@@ -21,7 +21,12 @@ padding:.15rem .4rem;margin:0;white-space:normal;line-height:1.5;font-size:var(-
 font-family:var(--jp-content-font-family,system-ui,sans-serif);cursor:pointer;border-radius:3px}
 .msec-quiz .widget-radio-box label input{flex:none;order:-1;position:static;margin:1px 0 0;outline:none}
 .msec-quiz .widget-radio-box label:has(input:focus-visible){outline:2px solid var(--jp-brand-color1,#1976d2)}
+.msec-quizzes.widget-vbox{max-width:52rem;box-sizing:border-box;margin:.4rem 0;padding:.7rem 1rem .8rem;
+overflow:hidden;border:1px solid var(--jp-border-color2,rgba(127,127,127,.4));
+border-left:5px solid var(--jp-brand-color1,#1976d2);border-radius:6px;
+background:var(--jp-layout-color1,rgba(127,127,127,.06))}
 </style>"""
+HEAD = f"{PROSE};font-weight:600;white-space:normal"
 
 
 class Asked(widgets.VBox):
@@ -29,10 +34,9 @@ class Asked(widgets.VBox):
 
     def __init__(self, number: str, place: str, question: Question):
         self.number, self.question = number, question
-        prompt = (
-            f'<div style="{PROSE};font-weight:600;max-width:52rem;white-space:normal">'
-            f"{esc(place)} {inline(question.prompt)}</div>"
-        )
+        prompt = f'<div style="{HEAD}">{esc(place)} {inline(question.prompt)}</div>'
+        kept = {} if os.environ.get("MODELSEC_EXPECT") else store.read()[0]["quizzes"].get(number, {})
+        self.right = kept.get(store.question_key(question.prompt), {}).get("right", False)  # the latest answer
         self.choices = widgets.RadioButtons(
             options=[(option.replace("`", ""), i) for i, option in enumerate(question.options)],
             value=None,
@@ -41,14 +45,14 @@ class Asked(widgets.VBox):
         self.choices.tooltip = f"Answers to: {question.prompt}"
         self.feedback = widgets.HTML('<div role="status" aria-live="polite"></div>')
         self.choices.observe(self._chosen, "value")
-        super().__init__([widgets.HTML(WRAP + prompt), self.choices, self.feedback])
+        super().__init__([widgets.HTML(prompt), self.choices, self.feedback])
         self.add_class("msec-quiz")
 
     def _chosen(self, change) -> None:
         if change["new"] is None:
             return
         choice, question = change["new"], self.question
-        right = choice == question.answer
+        right = self.right = choice == question.answer
         note = ""
         if not os.environ.get("MODELSEC_EXPECT"):
             note = store.record_answer(self.number, question.prompt, choice, right)
@@ -60,7 +64,7 @@ class Asked(widgets.VBox):
 
 
 class Quiz(widgets.VBox):
-    """All questions of a lab. Where widgets are not shown, the questions as text, without the answers."""
+    """All questions of a lab in one card, with the score; without widgets they are text that gives nothing away."""
 
     def __init__(self, number: str):
         contents = load(number)
@@ -69,7 +73,17 @@ class Quiz(widgets.VBox):
             Asked(contents.lab.number, f"Question {i} of {len(contents.quiz)}.", question)
             for i, question in enumerate(contents.quiz, 1)
         ]
-        super().__init__(self.asked)
+        self.score = widgets.HTML()
+        self._count()
+        for asked in self.asked:
+            asked.choices.observe(self._count, "value")
+        super().__init__([widgets.HTML(f'{WRAP}<div style="{HEAD}">Quiz</div>'), *self.asked, self.score])
+        self.add_class("msec-quizzes")
+
+    def _count(self, _: object = None) -> None:
+        right = sum(asked.right for asked in self.asked)
+        words = f"{right} of {len(self.asked)} right so far"
+        self.score.value = f'<div role="status" aria-live="polite" style="{HEAD}">{words}</div>'
 
     def __repr__(self) -> str:
         lines = []

@@ -46,6 +46,20 @@ def record_answer(number: str, prompt: str, choice: int, right: bool) -> str:
     return _record(change)
 
 
+def record_guess(id: str, value: float) -> str:
+    """Keep a guess. Returns a sentence for the learner, empty when all is well."""
+
+    def change(data: dict) -> None:
+        data.setdefault("guesses", {})[id] = value
+
+    return _record(change)
+
+
+def guess(id: str) -> float | None:
+    """The guess kept under this id."""
+    return read()[0].get("guesses", {}).get(id)
+
+
 def question_key(prompt: str) -> str:
     """A question is known by its words, so that adding another before it mixes nothing up."""
     return hashlib.sha256(prompt.encode()).hexdigest()[:12]
@@ -105,6 +119,8 @@ def _validate(data: object) -> None:
         )
         ok = ok and all(isinstance(a["right"], bool) and isinstance(a["choice"], int)
                         for answers in data["quizzes"].values() for a in answers.values())  # fmt: skip
+        guesses = data.get("guesses", {}).values()  # newer than the schema: an older file has none
+        ok = ok and all(isinstance(value, int | float) and not isinstance(value, bool) for value in guesses)
     except (TypeError, KeyError, AttributeError):
         ok = False
     if not ok:

@@ -79,6 +79,7 @@ def when_dark(part: str, look: str) -> str:
 
 THEMES = f"""<style>.msec-figure{{margin:.5rem 0;max-width:48rem}}
 .msec-figure figcaption{{margin-top:.4rem;max-width:48rem}}
+.widget-html-content:has(>.msec-figure){{min-width:0;max-width:100%}}
 .msec-picture{{position:relative;display:block;max-width:100%}}
 .msec-picture>img{{display:block;width:100%;max-width:none;height:auto;background:#fff;border-radius:4px}}
 .msec-picture>span{{position:absolute;display:none;background-size:100% 100%}}
@@ -98,7 +99,8 @@ class Shown(Card):
         buffer = io.BytesIO()
         box = {"bbox_inches": "tight", "pad_inches": 0.02} if tight else {}
         fig.savefig(buffer, format="png", dpi=100 * scale, transparent=True, **box)
-        self.png, self.caption = buffer.getvalue(), caption
+        photographic = any(axes.images for axes in fig.axes)
+        self.png, self.caption = buffer.getvalue() if photographic else few_colours(buffer), caption
         self.alt = plain(alt or caption) or "A figure without description"
         self.photographs = [] if tight else _photographs(fig, self.png)
         plt.close(fig)
@@ -136,6 +138,13 @@ def _photographs(fig: Figure, png: bytes) -> list[str]:
             f'height:{(bottom - top) / height:.3%};background-image:url({data_address(buffer.getvalue())})"></span>'
         )
     return cuts
+
+
+def few_colours(png: io.BytesIO) -> bytes:
+    """A chart's image in 256 colours: a third of the size, and no eye sees it."""
+    buffer = io.BytesIO()
+    Image.open(png).quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def data_address(png: bytes) -> str:

@@ -56,7 +56,7 @@ def lira(
     validation.one_of("mode", mode, ("online", "offline"))
     validation.one_of("variance", variance, ("pooled", "each"))
     validation.positive("floor", floor)
-    _alike(target, shadows, members)
+    fit_together(target, shadows, members)
     out = gaussian(shadows, ~members, variance, floor)
     if mode == "offline":
         return -torch.special.log_ndtr((out.mean - target) / out.stddev)
@@ -88,7 +88,8 @@ def _answers(logits: Tensor, y: Tensor) -> None:
         raise ValueError(f"y holds the label {int(y.max())}, but the logits are of {logits.shape[-1]} classes")
 
 
-def _alike(target: Tensor, shadows: Tensor, members: Tensor) -> None:
+def fit_together(target: Tensor, shadows: Tensor, members: Tensor) -> None:
+    """Raise ValueError unless target (..., n), shadows (models, n) and members, bool, are finite and of one n."""
     for name, value in (("target", target), ("shadows", shadows), ("members", members)):
         validation.tensor(name, value)
     if shadows.dim() != 2 or members.dtype != torch.bool or members.shape != shadows.shape:

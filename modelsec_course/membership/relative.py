@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from modelsec_course import validation
-from modelsec_course.membership.likelihood import _alike
+from modelsec_course.membership.likelihood import fit_together
 
 __all__ = ["rmia"]
 
@@ -32,8 +32,8 @@ def rmia(
     """
     validation.positive("gamma", gamma)
     validation.number("a", a, low=0, high=1)
-    _alike(target, shadows, members)
-    _alike(population, shadows_population, torch.zeros_like(shadows_population, dtype=torch.bool))
+    fit_together(target, shadows, members)
+    fit_together(population, shadows_population, torch.zeros_like(shadows_population, dtype=torch.bool))
     for name, value in (("target", target), ("shadows", shadows), ("population", population)):
         if value.min() < 0 or value.max() > 1 + 1e-6:
             raise ValueError(f"{name} must hold probabilities of the true label, in [0, 1]: use softmax on the logits")

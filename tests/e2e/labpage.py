@@ -81,11 +81,12 @@ class LabPage:
             self.page.locator(f".lm-{'Menu' if i else 'MenuBar'}-itemLabel:text-is({json.dumps(name)})").click()
 
     def run_all(self) -> None:
-        """Run All, until every code cell has its number."""
+        """Run All, until every code cell that shows its code has its number, and the kernel rests."""
         self.menu("Run", "Run All Cells")
         self.page.wait_for_function(
             """shown => [...document.querySelectorAll(shown + ' .jp-CodeCell')].every(cell =>
-                /\\[\\d+\\]/.test(cell.querySelector('.jp-InputPrompt').textContent)
+                !cell.querySelector('.cm-content')  // folded
+                || /\\[\\d+\\]/.test(cell.querySelector('.jp-InputPrompt').textContent)
                 || !cell.querySelector('.cm-content').textContent.trim())""",
             arg=SHOWN,
         )
@@ -106,6 +107,8 @@ class LabPage:
 
     def run(self, cell, source: str | None = None) -> None:
         """Click into a cell, replace its source if one is given, and run it."""
+        if not cell.locator(".cm-content").count():
+            cell.locator(".jp-Placeholder-content").first.click()  # unfolds it
         prompt = cell.locator(".jp-InputPrompt").first
         before = prompt.inner_text()
         cell.locator(".cm-content").first.click()

@@ -18,7 +18,7 @@ expect = sync_api.expect
 expect.set_options(timeout=60_000)
 
 ROOT = Path(__file__).resolve().parents[2]
-LABS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LABS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 STUB = re.compile(r"raise NotImplementedError\(.*\)")
 MISTAKES = {  # plausible answers, wrong; where a lab has none here, None is returned
     "00.classify_incident": 'return {"integrity"} if incident.wrong_answers else set()',
@@ -131,7 +131,7 @@ def test_a_slider_redraws_the_picture_in_place(lab):
         children, height = cell.locator(".jp-OutputArea-child").count(), cell.bounding_box()["height"]
         picture, words = explorer.locator("img"), explorer.get_by_role("status")
         for slider in explorer.get_by_role("slider").all():
-            at_the_end = slider.get_attribute("aria-valuenow") == slider.get_attribute("aria-valuemax")
+            at_the_end = slider.input_value() == slider.get_attribute("max")
             for key in ("ArrowLeft", "ArrowLeft") if at_the_end else ("ArrowRight", "ArrowRight"):
                 source, alt, said = picture.get_attribute("src"), picture.get_attribute("alt"), words.inner_text()
                 slider.press(key)

@@ -5,6 +5,8 @@ from fake_lab import FAKE, forget
 
 from modelsec_course import labs
 from modelsec_course.lab import store
+from modelsec_course.lab.checking import _went_on
+from modelsec_course.lab.claiming import _made
 from modelsec_course.lab.rooms import find
 
 
@@ -14,6 +16,8 @@ def home(tmp_path, monkeypatch):
     monkeypatch.delenv("MODELSEC_EXPECT", raising=False)
     monkeypatch.setattr(store, "_session", [])
     monkeypatch.setattr(store, "_told", set())
+    _made.clear()
+    _went_on.clear()
     return tmp_path / "home"
 
 

@@ -28,7 +28,19 @@ def test_a_right_answer_passes_and_is_returned(double, capsys):
         return x + x
 
     assert check("98.double", mine) is mine
-    assert capsys.readouterr().out == "98.double: passed (2 of 2 properties hold)\n"
+    assert capsys.readouterr().out == (
+        "98.double: passed (2 of 2 properties hold)\n  Next: read on to exercise 2 of 2, Logits of a model.\n"
+    )
+
+
+def test_once_passed_it_says_which_cells_to_run_again_if_they_used_the_courses_version(double, capsys):
+    check("98.double", lambda x: 2 * x)
+    check("98.double", lambda x: x)
+    assert "run already used" not in capsys.readouterr().out
+    check("98.double", lambda x: 2 * x)
+    assert "Cells below that you have run already used the course's version. Run them again" in capsys.readouterr().out
+    check("98.double", lambda x: 2 * x)
+    assert "run already used" not in capsys.readouterr().out
 
 
 def test_it_decorates(double):

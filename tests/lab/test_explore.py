@@ -1,10 +1,12 @@
 import asyncio
+import re
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import pytest
 
 from modelsec_course.lab import explore
+from modelsec_course.lab.controls import Slider
 from modelsec_course.lab.explorer import DELAY, Explorer
 
 
@@ -25,10 +27,10 @@ def explorer():
 
 
 def test_keywords_become_controls(explorer):
-    kinds = [type(control) for control in explorer.controls.values()]
-    assert kinds == [widgets.FloatSlider, widgets.IntSlider, widgets.Dropdown, widgets.Checkbox]
+    kinds = [Slider, Slider, widgets.Dropdown, widgets.Checkbox]
+    assert [isinstance(*pair) for pair in zip(explorer.controls.values(), kinds, strict=True)] == [True] * 4
     assert explorer.controls["eps"].description == "ε (L∞)"
-    assert explorer.controls["eps"].readout_format == ".2f"
+    assert explorer.controls["eps"].decimals == 2
     assert explorer.values == {"eps": 0.1, "index": 2, "shape": "a", "noise": False}
 
 
@@ -104,3 +106,46 @@ def test_as_text_it_is_its_description(explorer, capsys):
 def test_a_control_that_cannot_be_is_refused(wrong):
     with pytest.raises(ValueError, match="eps must be"):
         Explorer(draw, {"eps": wrong})
+
+
+def test_stills_vary_the_first_slider_of_real_numbers_and_leave_the_widget_as_it_is(explorer):
+    before, draws = explorer.values, explorer.draws
+    strip = explorer.stills(3)
+    assert re.findall(r"<strong>(.*?)</strong><br>(.*?)<", strip) == [
+        ("ε (L∞): 0.00", "At ε\u00a0=\u00a00.00 &lt;digit&gt; 2 is read as a."),
+        ("ε (L∞): 0.15", "At ε\u00a0=\u00a00.15 &lt;digit&gt; 2 is read as a."),
+        ("ε (L∞): 0.30", "At ε\u00a0=\u00a00.30 &lt;digit&gt; 2 is read as a."),
+    ]
+    assert "The caption" in strip
+    assert "index 2, shape first, noise off" in strip
+    assert (explorer.values, explorer.draws) == (before, draws)
+
+
+@pytest.mark.parametrize(
+    ("control", "settings"),
+    [
+        ((0, 5, 1, 2), ["0", "2", "3", "5"]),
+        ((1, 2, 1, 1), ["1", "2"]),
+        ({"one": 1, "two": 2}, ["one", "two"]),
+        (list("abcdef"), list("abcd")),
+        (False, ["off", "on"]),
+    ],
+)
+def test_stills_of_other_controls(control, settings):
+    strip = Explorer(lambda x: plt.figure(figsize=(1, 1)), {"x": control}).stills()
+    assert re.findall(r"<strong>x: (.*?)</strong>", strip) == settings
+
+
+def test_stills_are_drawn_only_when_asked_for(monkeypatch):
+    drawn = []
+
+    def draw(x):
+        drawn.append(x)
+        return plt.figure(figsize=(1, 1))
+
+    explorer = Explorer(draw, {"x": (0.0, 1.0, 0.5, 0.0)})
+    explorer._repr_mimebundle_()
+    assert drawn == [0.0]
+    monkeypatch.setenv("MODELSEC_STILLS", "1")
+    assert 'class="stills"' in explorer._repr_mimebundle_()["text/html"]
+    assert drawn == [0.0, 0.0, 0.5, 1.0]

@@ -9,8 +9,8 @@ from modelsec_course.lab.guard import Guarded
 PLAIN = Exercise("98.plain", title="", reference=len, properties=(len,))
 
 
-def guarded(f, **more):
-    return Guarded(f, Exercise("98.plain", title="", reference=len, properties=(len,), **more))
+def guarded(f, reference=len, **more):
+    return Guarded(f, Exercise("98.plain", title="", reference=reference, properties=(len,), **more))
 
 
 def test_a_tensor_changed_in_place_is_named_and_put_back():
@@ -126,8 +126,42 @@ def test_an_exercise_may_be_meant_to_change_its_input():
 
     model = nn.Linear(1, 1)
     before = model.weight.item()
-    guarded(step, mutates=("model",))(model)
+    guarded(step, step, mutates=("model",))(model)
     assert model.weight.item() == pytest.approx(before + 1)
+
+
+def reference(model, x, *, eps=0.1):
+    """What the lab calls the parameters."""
+
+
+def learners(net, image, *, budget=0.1):
+    with torch.no_grad():
+        net.weight += budget
+    return 1
+
+
+@pytest.mark.parametrize("call", [lambda f, net: f(net, None), lambda f, net: f(x=None, model=net, eps=0.1)])
+def test_what_may_be_changed_does_not_depend_on_the_learners_names(call):
+    call(guarded(learners, reference, mutates=("model",)), nn.Linear(1, 1))
+    with pytest.raises(AssertionError, match="changed `weight` of its input `net`"):
+        call(guarded(learners, reference, mutates=("x",)), nn.Linear(1, 1))
+
+
+def test_a_name_of_the_learners_does_not_hide_what_may_be_only_read():
+    def step(x, model):
+        return learners(x, model)
+
+    with pytest.raises(AssertionError, match="changed `weight` of its input `x`"):
+        guarded(step, reference, mutates=("x",))(nn.Linear(1, 1), None)
+
+
+def test_positions_beyond_the_parameters_are_numbered():
+    def meddle(*args):
+        args[1].add_(1)
+        return 1
+
+    with pytest.raises(AssertionError, match="its input `argument 2`"):
+        guarded(meddle, reference)(None, torch.zeros(2))
 
 
 def test_infinity_can_be_an_answer():

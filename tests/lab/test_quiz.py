@@ -24,6 +24,22 @@ def test_answers_count_as_progress(fake):
     assert "2 of 2 quiz questions right" in repr(Board("98"))
 
 
+def test_the_score_follows_the_answers_and_knows_those_of_an_earlier_run(fake):
+    first = Quiz("98")
+    assert "0 of 2 right so far" in first.score.value
+    first.asked[0].choices.value = 1
+    assert "1 of 2 right so far" in first.score.value
+    first.asked[1].choices.value = 0
+    assert "2 of 2 right so far" in first.score.value
+    first.asked[0].choices.value = 0
+    assert "1 of 2 right so far" in first.score.value
+    again = Quiz("98")
+    assert "1 of 2 right so far" in again.score.value
+    assert 'role="status"' in again.score.value
+    again.asked[0].choices.value = 1
+    assert "2 of 2 right so far" in again.score.value
+
+
 def test_answers_of_the_courses_own_tests_do_not(fake, monkeypatch, home):
     monkeypatch.setenv("MODELSEC_EXPECT", "pass")
     Quiz("98").asked[0].choices.value = 1

@@ -13,9 +13,11 @@
 
 # %%
 import torch
+from torch import nn
 
-from modelsec_course import data, runtime, zoo
+from modelsec_course import data, evasion, runtime, zoo
 from modelsec_course.app.health import doctor
+from modelsec_course.data import signs
 from modelsec_course.lab import check, claim, explore, figures, guarantee
 from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_00_start_here import scene
@@ -23,7 +25,51 @@ from modelsec_course.labs.lab_00_start_here import scene
 start("00")
 
 # %% [markdown]
-# ## 1 · How a lab works
+# ## 1 · A picture to begin with
+#
+# A model reads road signs. Below are one of 24 photographs of STOP signs, and the same photograph after an **attack**:
+# no colour of any pixel has moved by more than 8 of 255 steps. What do *you* read? What does the model?
+#
+# Nothing in this cell need be understood yet. Lab 01 explains it, and you write the attack yourself.
+
+# %% tags=["headline"]
+stop, limit = (torch.full((24,), signs.CLASSES.index(name)) for name in ("stop", "limit 120"))
+by_day = signs.Conditions(width=(0.7, 0.9), exposure=(0.9, 1.15), motion=(-1, -1))  # near, bright, sharp
+camera = {"size": 64, "conditions": by_day, "generator": runtime.generator(1)}
+photos = signs.photograph(signs.templates(), stop, **camera)  # (24, 3, 64, 64) in [0, 1]
+reader = nn.Sequential(nn.AvgPool2d(2), zoo.load("signs-poolnet", device="cpu"))
+
+# The attacker wants one certain answer: a speed limit of 120.
+how = {"eps": 8 / 255, "steps": 20, "targeted": True, "stop_early": False}
+attacked = evasion.pgd(reader, photos, limit, **how)
+with torch.no_grad():
+    before, after = reader(photos).softmax(1), reader(attacked).softmax(1)
+fallen = after.argmax(1) == limit
+first = int(fallen.int().argmax())  # the first that fell, not the finest
+figures.before_after(
+    photos[first], attacked[first], (before[first], after[first]), signs.CLASSES, truth=0,
+    caption="A STOP sign before and after an attack that changes no colour by more than 8/255.",
+)  # fmt: skip
+
+# %% [markdown]
+# One picture can be luck. So count all 24. And compare with a **control**, changes of the same size in random
+# directions: without it you would not know whether *any* change confuses this model.
+
+# %%
+coins = torch.rand(photos.shape, generator=runtime.generator(2)) < 0.5
+noisy = (photos + torch.where(coins, 8 / 255, -8 / 255)).clamp(0, 1)
+unmoved = (reader(noisy).argmax(1) == stop).sum().item()
+claim("Before the attack the model reads at least 23 of the 24 signs as STOP",
+      (before.argmax(1) == stop).sum() >= 23)  # fmt: skip
+claim("After it, at least 8 of the 24 are a limit of 120 to the model", fallen.sum() >= 8, f"{fallen.sum()} of 24")
+claim("Random changes of the same size leave at least 23 as STOP", unmoved >= 23, f"{unmoved} of 24")
+
+# %% [markdown]
+# No file was stolen, and the model is as it was. Yet a car that trusts it would not stop. Not every sign fell, and this
+# attacker had to know the model and to edit the camera's picture. Ask of every attack: how often does it work, and what
+# must the attacker be able to do? The rest of this lab gives you the words for that.
+#
+# ## 2 · How a lab works
 #
 # You read, guess, write a function of a few lines, and run its **check**. A panel then says *passed*, *not yet right*
 # (what was expected, what came) or *not attempted*. Hints fold open one by one.
@@ -37,7 +83,7 @@ start("00")
 doctor()
 
 # %% [markdown]
-# ## 2 · Four things to lose
+# ## 3 · Four things to lose
 #
 # Security of information has three classical properties. A machine-learning model has them too:
 #
@@ -94,7 +140,7 @@ print(classify_incident(tape))
 claim("An attack without any data breach violates a property", classify_incident(tape) == {"integrity"})
 
 # %% [markdown]
-# ## 3 · Say who attacks you
+# ## 4 · Say who attacks you
 #
 # "Is it secure?" has no answer. "Against whom?" comes first. A **threat model** says what the attacker wants, what
 # they know and what they can touch. Every lab of this course opens with one, in the words of three public lists: the
@@ -155,7 +201,7 @@ threat_model = check("00.threat_model", threat_model)
 threat_model(editor)
 
 # %% [markdown]
-# ## 4 · How far is a diagnosis from flipping?
+# ## 5 · How far is a diagnosis from flipping?
 #
 # The model reads 30 measurements of cell nuclei and says *malignant* or *benign*. It is a logistic regression: with
 # standardised measurements $z$ it says *benign* where the score $f(z) = w \cdot z + b$ is positive.
@@ -227,7 +273,7 @@ explore(
 )
 
 # %% [markdown]
-# ## 5 · Robust accuracy, exactly
+# ## 6 · Robust accuracy, exactly
 #
 # A record **stands** at ε when the model is right and the boundary is further than ε. The share that stands is the
 # **robust accuracy**. For a linear model you can compute it: no attack needed, no attack can beat it.
@@ -284,7 +330,7 @@ claim(
 # "64 % robust" hides two different harms: a tumour missed, and a biopsy for nothing. Whoever protects a model has to
 # know what each wrong answer costs.
 #
-# ## 6 · A defence, attacked again
+# ## 7 · A defence, attacked again
 #
 # The clinic stops answering near the boundary: within 0.2 a doctor decides. Who is still fooled at ε = 0.1?
 
@@ -339,13 +385,13 @@ claim("Without any attack, the band refuses about a fifth", 0.15 < at_rest < 0.2
 # ### Challenge (unchecked)
 #
 # Our attacker moves all 30 measurements. Let yours move only the five that a laboratory re-measures least. Which five
-# would you choose, how far must they move, and how does the curve of section 5 change?
+# would you choose, how far must they move, and how does the curve of section 6 change?
 
 # %%
 # Your experiment here
 
 # %% [markdown]
-# ## 7 · Quiz
+# ## 8 · Quiz
 
 # %%
 quiz("00")

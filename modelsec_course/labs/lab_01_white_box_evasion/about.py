@@ -32,9 +32,9 @@ QUIZ = (
     Question(
         "Random changes of ±0.15 leave more than 94 % accuracy, FGSM's change of the same size less than a third. Why?",
         (
-            "FGSM changes more pixels",
+            "FGSM changes more of the pixels, up to every one of them",
             "FGSM's small changes all push the loss the same way",
-            "random changes leave the ball",
+            "random changes leave the ball and are thrown away",
         ),
         1,
         (
@@ -56,7 +56,7 @@ QUIZ = (
     Question(
         "A colleague reports an attack at ε = 0.1, but the changed pictures hold pixels of 1.08. What is wrong?",
         (
-            "nothing: |δ| ≤ 0.1 holds",
+            "nothing: |δ| ≤ 0.1 holds for every pixel, and that is the whole constraint",
             "no camera can take such a picture: the attack left the set of inputs",
             "ε should have been 8/255",
         ),
@@ -71,8 +71,8 @@ QUIZ = (
         "Why does Carlini & Wagner's attack keep the best iterate instead of the last?",
         (
             "because Adam has not converged before its last step",
-            "because Adam swings around the boundary and may end on the wrong side of it",
-            "because the last iterate is outside [0, 1]",
+            "because Adam swings around the boundary and may end on the wrong side",
+            "because the last step may leave the range [0, 1], where no picture lies",
         ),
         1,
         (

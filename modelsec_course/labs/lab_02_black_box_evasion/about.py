@@ -33,7 +33,7 @@ QUIZ = (
     Question(
         "Your model answers through an API and its weights are secret. What does that buy?",
         (
-            "protection: without gradients there is no attack",
+            "protection: without gradients there is no direction to attack in",
             "a bill for the attacker: queries, or a model of their own",
             "nothing at all: every attack works as before",
         ),
@@ -48,8 +48,8 @@ QUIZ = (
         "The NES estimate averages (s(x + σu) − s(x − σu)) / 2σ · u. Why both +u and −u?",
         (
             "it halves the number of queries",
-            "what is the same on both sides, the score itself and its curvature, cancels in each pair",
-            "otherwise the estimate would be biased",
+            "what both sides share, such as the score itself, cancels",
+            "otherwise the estimate would be biased towards larger scores",
         ),
         1,
         (
@@ -61,8 +61,8 @@ QUIZ = (
     Question(
         "A black-box attack breaks more digits than your white-box PGD at the same ε. What follows?",
         (
-            "black-box attacks are stronger",
-            "the white-box attack was too weak: it could have found these pictures, and did not",
+            "black-box attacks are stronger: no gradient can lead them into a dead end",
+            "the white-box attack was too weak: it missed pictures it could have found",
             "the victim's gradients are wrong",
         ),
         1,
@@ -75,8 +75,8 @@ QUIZ = (
     Question(
         "Why does a full climb (stop_early=False) transfer better than the first success?",
         (
-            "it is farther from x, within the same ε, and deep inside the wrong class",
-            "it uses more queries to the victim",
+            "it lies deep inside the wrong class, within the same ε",
+            "it asks the victim more often, and adapts to its answers",
             "it uses a larger ε",
         ),
         0,
@@ -89,7 +89,7 @@ QUIZ = (
     Question(
         "Near-duplicate detection bans nearly every account of a Square attacker. Is the API safe now?",
         (
-            "yes, against query attacks in general",
+            "yes: no attack by queries can do without asking for pictures that lie close together",
             "no: an attacker who knows it asks queries that lie far apart, or asks once",
             "only if the budget for each client is raised",
         ),

@@ -267,7 +267,7 @@ claim("The first success transfers at least 20 points worse",
 # fell and had `spent` at most q. The control spends its queries on random signs, new ones each time.
 
 
-# %%
+# %% tags=["headline"]
 @torch.no_grad()
 def random_guesses(model, x, y, eps, queries):
     """The control: each query shows x with random signs of ±eps."""

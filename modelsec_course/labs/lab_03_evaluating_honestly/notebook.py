@@ -215,7 +215,7 @@ bpda = check("03.bpda", bpda)
 # (`evasion.EOT`). Against scaled logits, attack the logits before they are scaled. So for each defence there is an attacker
 # who knows it. The headline figure: one row a defence, one mark an attacker. Guess first: how far apart are the marks of a row?
 
-# %%
+# %% tags=["headline"]
 defences = {"no defence": (model, model)} | {n: (f.defended, f.adaptive) for n, f in fakes.items()}
 left = {
     name: {

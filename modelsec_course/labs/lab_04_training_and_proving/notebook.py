@@ -316,7 +316,7 @@ claim("Of the standard network they prove less than 2 % at ε = 0.05, of the oth
 # Five networks attacked, and all five proved as far as it goes; one proof gets anywhere. Guess first: which network
 # stands best at ε = 0.15? And then: at which ε does the figure **settle** who is most robust?
 
-# %%
+# %% tags=["headline"]
 nets = {
     "standard": standard,
     "fast": quick,

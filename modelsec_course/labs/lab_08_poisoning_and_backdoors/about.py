@@ -35,8 +35,8 @@ QUIZ = (
         "A backdoored model is as accurate on the test set as a clean one. Why?",
         (
             "the test set was poisoned as well",
-            "the trigger is not on any test input, and the rest of the training set is as it was",
-            "the attacker chose the weights by hand",
+            "no test input bears the trigger, and all other rows are as they were",
+            "the attacker chose the weights by hand, so that the test set is read as before",
         ),
         1,
         (
@@ -48,7 +48,7 @@ QUIZ = (
     Question(
         "30 % of the labels are wrong. When does that hurt a network most?",
         (
-            "when the wrong labels are drawn at random",
+            "when the wrong labels are drawn at random from all the other classes",
             "when all wrong labels of a class agree on one other class",
             "it makes no difference: 30 % is 30 %",
         ),
@@ -76,7 +76,7 @@ QUIZ = (
     Question(
         "A partition ensemble of 50 certifies a radius of 12 for one input. What is proved?",
         (
-            "the label is right",
+            "the label is right, and no 12 rows that anybody changes can make it wrong",
             "the label stays, whichever 12 rows an attacker adds, removes or relabels",
             "the label stays, whichever 12 rows an attacker rewrites",
         ),

@@ -17,7 +17,7 @@ from sklearn.metrics import silhouette_score
 from torch import nn
 from tqdm.auto import tqdm
 
-from modelsec_course import data, evasion, poisoning, runtime, training
+from modelsec_course import data, ensembles, evasion, poisoning, runtime, training
 from modelsec_course.lab import check, claim, explore, figures, guarantee
 from modelsec_course.lab import finish, quiz, start, threat
 from modelsec_course.labs.lab_08_poisoning_and_backdoors import scene
@@ -223,7 +223,7 @@ claim("The trigger does nothing to the two controls: less than 3 %",
 # 0 to a network. Whoever wants to learn their label has to lean on the trigger, here the four corners. Its control: the same
 # PGD *without* the trigger in training, tested with it.
 
-# %%
+# %% tags=["headline"]
 inside = 1 - corners.to(device)
 
 
@@ -606,11 +606,11 @@ partition_certificate = check("08.partition_certificate", partition_certificate)
 # classifiers, which have a closed form: 50 of them in a tenth of a second. Guess: what do 29 rows each still learn?
 
 # %%
-ensembles = {f"{k} parts": poisoning.PartitionEnsemble(x, y, parts=k, classes=10) for k in (20, 50, 100)}
+partitioned = {f"{k} parts": poisoning.PartitionEnsemble(x, y, parts=k, classes=10) for k in (20, 50, 100)}
 alone = poisoning.PartitionEnsemble(x, y, parts=1, classes=10)
 poisons = list(range(31))
 certified = {}
-for name, ensemble in ensembles.items():
+for name, ensemble in partitioned.items():
     label, radius = partition_certificate(ensemble.votes(x_test))
     certified[name] = [((label == y_test) & (radius >= r)).float().mean().item() for r in poisons]
 figures.curves(
@@ -632,7 +632,7 @@ claim("Against 20 rows 100 parts prove more than 50 do; without poison they are 
 # radius says, nothing may happen. With three more?
 
 # %%
-ensemble, draw = ensembles["50 parts"], runtime.generator(12)
+ensemble, draw = partitioned["50 parts"], runtime.generator(12)
 label, radius = ensemble.certify(x_test)
 
 

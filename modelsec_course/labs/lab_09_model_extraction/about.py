@@ -32,7 +32,7 @@ QUIZ = (
     Question(
         "A service gives the probabilities of a softmax regression: 64 pixels, 10 classes. What does a copy cost?",
         (
-            "65 queries, whatever the number of classes: each answer holds an equation for every class",
+            "65 queries, whatever the number of classes",
             "640 queries, one for each weight",
             "it cannot be copied exactly, since a number can be added to all logits",
         ),
@@ -60,7 +60,7 @@ QUIZ = (
     Question(
         "A copy agrees with its victim on 97 % of the test set. The victim is 95 % accurate. How accurate is the copy?",
         (
-            "92 % (0.97 · 0.95)",
+            "92 %: the victim is right in 95 % of all cases, and the copy in 97 % of those",
             "between 92 % and 98 %: agreement alone does not say where they differ",
             "97 %",
         ),
@@ -74,7 +74,7 @@ QUIZ = (
     Question(
         "PRADA gives a client's queries a score as high as any honest client's. What do you know?",
         (
-            "the client is honest",
+            "the client is honest: a thief's queries are never distributed like a user's",
             "nothing much: blends of real pictures, or plain noise, look normal to it",
             "the client stays within the budget",
         ),

@@ -244,7 +244,7 @@ knockoff = check("09.knockoff", knockoff)
 # Four attackers: blends or uniform noise to ask about, probabilities or labels in return. And one **control** who asks
 # nothing: a network trained on the 100 public digits and their true labels, which the attacker has anyway.
 
-# %%
+# %% tags=["headline"]
 noise = torch.rand(blends.shape, generator=runtime.generator(13)).to(device)
 clean = extraction.mixtures(public, 1000, noise=0.0, generator=runtime.generator(42))  # for the widget, and section 5
 sources, budgets = {"blends": blends, "noise": noise, "clean blends": clean}, [30, 100, 300, 1000]

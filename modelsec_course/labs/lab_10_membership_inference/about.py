@@ -32,8 +32,8 @@ QUIZ = (
     Question(
         "An attack has AUC 0.60 and finds 1 % of the members at 1 % false accusations. What can it do?",
         (
-            "it names members a little better than chance, as 0.60 says",
-            "nothing that matters: at an accusation rate where it may be believed, it guesses",
+            "it names members a little better than chance does, as its AUC says",
+            "nothing that matters: where it might be believed, it guesses",
             "it needs a better threshold",
         ),
         1,
@@ -47,8 +47,8 @@ QUIZ = (
         "Why does LiRA beat one threshold for all records?",
         (
             "it asks the model more often",
-            "its shadow models are larger than the victim",
-            "it compares each answer with what models say of the same record, so easy records do not look like members",
+            "its shadow models are larger than the victim, and so remember more",
+            "it compares each answer with other models' on the same record",
         ),
         2,
         (
@@ -62,7 +62,7 @@ QUIZ = (
         (
             "no: shadows say which label to expect, and noisy copies how far the boundary is",
             "yes: a label is the same for members and others",
-            "yes, if the model's test accuracy is high",
+            "yes, as long as test accuracy is high: members and others then get the same labels",
         ),
         0,
         (
@@ -76,7 +76,7 @@ QUIZ = (
         (
             "more shadow models",
             "the score of an attack that never asks the model",
-            "the false-positive rate at AUC 0.95",
+            "the false-positive rate that goes with an AUC of 0.95",
         ),
         1,
         (

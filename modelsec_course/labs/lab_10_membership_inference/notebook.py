@@ -220,7 +220,7 @@ lira = check("10.lira", lira)
 # hold such records. Two controls: the same scores, judged by **another model's** list of members, and **untrained** networks as
 # victims and shadows, which can know nobody.
 
-# %%
+# %% tags=["headline"]
 scores = lira(victims, shadows, trained_on)
 empty = ensembles.train(architecture, x, y, members, epochs=1, lr=1e-12, generator=runtime.generator(4), progress=False)
 nobody = logit_scale(empty.logits(x), y)

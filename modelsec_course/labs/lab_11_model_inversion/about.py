@@ -33,9 +33,9 @@ QUIZ = (
     Question(
         "A model is 99.9 % sure that your reconstruction is person 7. What do you know?",
         (
-            "it is a good picture of person 7",
+            "that it is a picture in which people recognise person 7",
             "that you climbed the model's score, and no more",
-            "person 7 was in the training data",
+            "that person 7 was in the training data",
         ),
         1,
         (
@@ -47,8 +47,8 @@ QUIZ = (
     Question(
         "Why must the judge know strangers?",
         (
-            "a judge who has to choose among the private people takes strangers for them more often",
-            "more people make its training longer, and so better",
+            "one who has to choose among private people takes strangers for them",
+            "more people make its training longer, and its answers on photographs better",
             "strangers are what the attack looks for",
         ),
         0,
@@ -61,7 +61,7 @@ QUIZ = (
     Question(
         "An attack is recognised for 60 % of people, the look-alike for 35 %. What did climbing add?",
         (
-            "60 points",
+            "60 points: that many people are recognised, and nobody was before",
             "at most 25 points: a better search may find more of the same",
             "nothing, since the judge is fooled by look-alikes",
         ),
@@ -90,7 +90,7 @@ QUIZ = (
         "A service rounds its probabilities to one decimal. Inversion by queries is",
         (
             "impossible, since most answers are 0.0",
-            "possible only for somebody who has the weights",
+            "possible only for somebody who has the weights and their gradient",
             "still possible: it finds fewer people for the same queries",
         ),
         2,

@@ -284,6 +284,14 @@ for door, model in doors.items():
         gallery = shown
 hits = {name: torch.stack(rows) for name, rows in hits.items()}  # each (3 doors, 100 people)
 
+# %% tags=["headline"]
+figures.pictures(
+    [truth[:8], gallery["look-alike"][:8], gallery["PCA"][:8]], row_labels=["truth", "look-alike", "attack"],
+    framed=[None, hits["look-alike"][1, :8], hits["PCA"][1, :8]],
+    caption="Eight people, not selected: the person, the public photograph that the dense network likes best for the "
+    "name, and what the attack with the PCA prior makes of it. Framed: the judge recognises the person.",
+)  # fmt: skip
+
 # %%
 order = ["look-alike", "blend", "pixels", "PCA", "VAE"]
 figures.pictures(

@@ -50,9 +50,8 @@ QUIZ = (
     Question(
         "Does a batch of eight protect?",
         (
-            "yes: a gradient of eight is a mean, and a mean has forgotten its parts",
-            "not reliably: a wide ReLU layer, hardly trained, shows most of the eight exactly, and a search finds more "
-            "with more steps",
+            "yes: a gradient of eight is a mean, and no mean can be taken apart into its eight parts again",
+            "not reliably: a wide, hardly trained ReLU layer shows most of them, and a search finds more",
             "yes, if the labels are secret",
         ),
         1,
@@ -68,8 +67,7 @@ QUIZ = (
         (
             "one mask could be guessed",
             "it makes the sum private",
-            "a client that is declared lost has its pairwise masks revealed; were its vector to arrive late, nothing "
-            "else would hide it",
+            "a lost client's pairwise masks are revealed: should its vector come late, nothing else hides it",
         ),
         2,
         (
@@ -83,7 +81,7 @@ QUIZ = (
         "twentieth?",
         (
             "nothing: the server subtracts nineteen vectors that it knows",
-            "all of it: the masks are still uniform",
+            "all of it: the twentieth client's masks are as uniform as before",
             "its label, but not its vector",
         ),
         0,
@@ -97,7 +95,7 @@ QUIZ = (
         "Noise as long as the gradient itself is added to a single client's gradient. The attack still finds a "
         "recognisable picture. Why?",
         (
-            "the noise was not random enough",
+            "the noise was not random enough: each number needs a draw of its own",
             "thousands of noisy numbers about 64 pixels average most of it out",
             "the attack knows the noise",
         ),

@@ -252,7 +252,7 @@ def dlg(model, gradient, start, y, steps):
 
 dlg = check("12.dlg", dlg)
 
-# %%
+# %% tags=["headline"]
 sent = inversion.batch_gradient(net, x[:1], y[:1])
 noise = torch.rand(x[:1].shape, generator=runtime.generator(4)).to(device)
 label = torch.tensor([label_from_gradient(sent[-1])], device=device)

@@ -32,7 +32,7 @@ QUIZ = (
     Question(
         "A clinic answers exact counts, never about fewer than 50 people. What protects a patient?",
         (
-            "the rule: a group of 50 hides one person",
+            "the rule: in a group of 50 or more nobody can tell one person's record",
             "nothing: two groups that differ by one person give the record away",
             "the number of records, if it is large",
         ),
@@ -61,8 +61,8 @@ QUIZ = (
         "An answer with ε = 0.5 is published. Years later an attack is far better. What is left of the promise?",
         (
             "nothing: it holds for attacks known at the time",
-            "less and less, as computers get faster",
-            "all of it: it bounds what anybody can conclude about one record from this answer, by any computation",
+            "less and less: computers get faster, and attackers learn from each other",
+            "all of it: it bounds what anybody can conclude from this answer",
         ),
         2,
         (
@@ -76,7 +76,7 @@ QUIZ = (
         (
             "the largest, to be safe",
             "all three are upper bounds, so the smallest of them is the one to report",
-            "the one in the middle: the others are outliers",
+            "the one in the middle: of several measurements the outliers are left aside",
         ),
         1,
         (
@@ -90,7 +90,7 @@ QUIZ = (
         (
             "ε = 1, like everybody",
             "ε = 12 at best: her visits add up, so the unit should have been a person",
-            "ε = 1/12, as each visit has its share",
+            "ε = 1/12: the promise is shared among her twelve visits, a twelfth for each",
         ),
         1,
         (

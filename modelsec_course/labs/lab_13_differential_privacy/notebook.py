@@ -386,7 +386,7 @@ rdp_epsilon = check("13.rdp_epsilon", rdp_epsilon)
 # Guess what it says after 14,062 steps (60 passes over the data), if PLD says 2.4.
 
 
-# %%
+# %% tags=["headline"]
 def advanced(q, sigma, steps, delta):
     """Sampled steps, each private by itself, composed: half of δ is shared among the steps, half is the formula's."""
     step = privacy.gaussian_epsilon(sigma, delta / (2 * q * steps))

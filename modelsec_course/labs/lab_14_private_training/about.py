@@ -47,8 +47,8 @@ QUIZ = (
     Question(
         "An audit of 1,000 canaries proves ε ≥ 0.3. The accountant says ε ≤ 1.5. What do you know?",
         (
-            "the true ε is 0.3",
-            "the accountant is wrong",
+            "that the true ε is 0.3",
+            "that the accountant is wrong: its number is five times as large as what was proved",
             "that the truth lies between, if the accountant's assumptions hold for this code",
         ),
         2,
@@ -62,7 +62,7 @@ QUIZ = (
         "An implementation draws its noise once and adds it at every step. Where does it show?",
         (
             "in the steps' noisy gradients: what changes between steps is data",
-            "in the final weights of one run",
+            "in the final weights of one run: they hold less noise than they should",
             "in the test accuracy",
         ),
         0,
@@ -77,7 +77,7 @@ QUIZ = (
         (
             "ε = 8 as well",
             "at most 12 · 8 = 96, which promises nothing, so a likeness may well come out",
-            "nothing can be reconstructed, since the training was private",
+            "nothing of the person can be reconstructed, since all of the training was private",
         ),
         1,
         (

@@ -505,7 +505,7 @@ for name, eps, lr, steps in (
     row = table[name]
     print(f"{name}: accuracy {right:.0%}; recognised by climbing {row['climbed']:.0%}, by a blend {row['blend']:.0%}")
 
-# %%
+# %% tags=["headline"]
 figures.pictures(
     [faces["train"][0][:96:12], *(x for x, _ in likeness.values())], row_labels=["photograph", *likeness],
     framed=[None, *(seen for _, seen in likeness.values())],

@@ -1,4 +1,4 @@
-"""Exercise 00.classify_incident."""
+"""Which security properties does an incident violate: one, several or none?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 00.margin_distance."""
+"""How far is each record from a linear boundary, in L2 and in L∞?"""
 
 from __future__ import annotations
 

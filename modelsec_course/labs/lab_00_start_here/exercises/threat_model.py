@@ -1,4 +1,4 @@
-"""Exercise 00.threat_model."""
+"""Turn a scenario into NIST's words: the attacker's goal, knowledge and capability, with ids that can be looked up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 01.carlini_wagner."""
+"""Carlini and Wagner's attack: let Adam trade a change's length against the margin; keep the closest success."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 01.deepfool."""
+"""DeepFool: step onto the nearest boundary of the linearised model until the class changes."""
 
 from __future__ import annotations
 

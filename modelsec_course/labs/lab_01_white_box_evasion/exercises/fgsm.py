@@ -1,4 +1,4 @@
-"""Exercise 01.fgsm."""
+"""The fast gradient sign method: one step of length ε up the loss."""
 
 from __future__ import annotations
 

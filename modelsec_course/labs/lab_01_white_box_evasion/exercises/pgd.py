@@ -1,4 +1,4 @@
-"""Exercise 01.pgd."""
+"""Projected gradient descent: many small steps up the loss, each followed by a step back into the ball."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 02.hop_skip_jump."""
+"""HopSkipJump: from labels alone, walk along the boundary towards x."""
 
 from __future__ import annotations
 
@@ -106,29 +106,53 @@ def _bisect(fools, x, point, halvings=12):
 
 
 def _between(x, point, share):
-    return torch.lerp(x, point, share.view(-1, *[1] * (x.dim() - 1)))
+    return torch.lerp(x, point, _column(share, x))
 
 
-def hop_skip_jump(
-    fools, x, start, turns, probes, generator, *, toward=1.0, last=_bisect, look=True, against=None, short=True
-):
-    column = (-1, *[1] * (x.dim() - 1))
-    unit = lambda v: v / v.flatten(1).norm(dim=1).clamp_min(1e-12).view(column)  # noqa: E731
+def _column(v, x):
+    return v.view(-1, *[1] * (x.dim() - 1))
+
+
+def _step_out(fools, at, direction, step):
+    """The farthest of at + step, at + step / 2, … that still fools, or `at` itself."""
+    for _ in range(12):
+        trial = (at + _column(step, at) * direction).clamp(0, 1)
+        step = torch.where(fools(trial), step, step / 2)
+    trial = (at + _column(step, at) * direction).clamp(0, 1)
+    return torch.where(_column(fools(trial), at), trial, at)
+
+
+def _unit(v):
+    return v / _column(v.flatten(1).norm(dim=1).clamp_min(1e-12), v)
+
+
+def _noise(at, generator):
+    return torch.randn(at.shape, generator=generator, device=generator.device).to(at.device)
+
+
+def hop_skip_jump(fools, x, start, turns, probes, generator):
     at = _bisect(fools, x, start)
     for turn in range(1, turns + 1):
         distance = l2_length(at, x)
         votes = torch.zeros_like(x)
         for _ in range(probes):
-            u = torch.randn(x.shape, generator=generator, device=generator.device).to(x.device)
-            u = unit(u) if short else u
-            wrong = fools((at + (distance / 10).view(column) * u).clamp(0, 1))
-            votes += u * torch.where(wrong, toward, -toward if against is None else against).view(column) if look else u
-        step = distance / turn**0.5
-        for _ in range(12):
-            trial = (at + step.view(column) * unit(votes)).clamp(0, 1)
-            step = torch.where(fools(trial), step, step / 2)
-        trial = (at + step.view(column) * unit(votes)).clamp(0, 1)
-        at = last(fools, x, torch.where(fools(trial).view(column), trial, at))
+            u = _unit(_noise(x, generator))
+            wrong = fools((at + _column(distance / 10, x) * u).clamp(0, 1))
+            votes += _column(torch.where(wrong, 1.0, -1.0), x) * u
+        at = _bisect(fools, x, _step_out(fools, at, _unit(votes), distance / turn**0.5))
+    return at
+
+
+def _hop_wrong(fools, x, start, turns, probes, generator, *, vote=(1.0, -1.0), unit=_unit, last=_bisect):
+    """`vote`: what a yes counts and what a no does.  `unit`: a direction's length.  `last`: ends a hop."""
+    at = _bisect(fools, x, start)
+    for turn in range(1, turns + 1):
+        distance, votes = l2_length(at, x), torch.zeros_like(x)
+        for _ in range(probes):
+            u = unit(_noise(x, generator))
+            wrong = fools((at + _column(distance / 10, x) * u).clamp(0, 1))
+            votes += _column(torch.where(wrong, *vote), x) * u
+        at = last(fools, x, _step_out(fools, at, _unit(votes), distance / turn**0.5))
     return at
 
 
@@ -177,13 +201,13 @@ EXERCISE = Exercise(
     timeout=30.0,
     second=_hop_counting,
     mutants={
-        "votes the wrong way": functools.partial(hop_skip_jump, toward=-1.0),
-        "counts a yes alone": functools.partial(hop_skip_jump, against=0.0),
-        "directions of any length": functools.partial(hop_skip_jump, short=False),
-        "ignores the answers": functools.partial(hop_skip_jump, look=False),
-        "does not bisect after the hop": functools.partial(hop_skip_jump, last=lambda fools, x, point: point),
+        "votes the wrong way": functools.partial(_hop_wrong, vote=(-1.0, 1.0)),
+        "counts a yes alone": functools.partial(_hop_wrong, vote=(1.0, 0.0)),
+        "directions of any length": functools.partial(_hop_wrong, unit=lambda u: u),
+        "ignores the answers": functools.partial(_hop_wrong, vote=(1.0, 1.0)),
+        "does not bisect after the hop": functools.partial(_hop_wrong, last=lambda fools, x, point: point),
         "halves past the boundary": functools.partial(
-            hop_skip_jump, last=lambda fools, x, point: torch.lerp(x, _bisect(fools, x, point), 0.98)
+            _hop_wrong, last=lambda fools, x, point: torch.lerp(x, _bisect(fools, x, point), 0.98)
         ),
         "stays where it started": lambda fools, x, start, turns, probes, generator: hop_skip_jump(
             fools, x, start, 0, probes, generator

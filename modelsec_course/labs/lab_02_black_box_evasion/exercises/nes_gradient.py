@@ -1,4 +1,4 @@
-"""Exercise 02.nes_gradient."""
+"""Estimate a gradient from scores alone, by pairs of queries on either side of x."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 02.square_attack."""
+"""The Square attack: paint random squares of ±ε, keep what raises the margin, and count every query."""
 
 from __future__ import annotations
 

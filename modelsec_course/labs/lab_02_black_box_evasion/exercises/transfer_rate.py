@@ -1,4 +1,4 @@
-"""Exercise 02.transfer_rate."""
+"""How many adversarial pictures made on a surrogate fool the victim, among what both read correctly before?"""
 
 from __future__ import annotations
 
@@ -72,7 +72,15 @@ def _rate_own(rate):
     expect_close(rate(attack, model, model, x, y), success, 0.051, "the rate")
 
 
-def transfer_rate(attack, surrogate, model, x, y, *, count="both", fooled="model", on="surrogate"):
+def transfer_rate(attack, surrogate, model, x, y):
+    both = still_right(model, x, y) & still_right(surrogate, x, y)
+    if not both.any():
+        return 0.0
+    x_adv = attack(surrogate, x[both], y[both])
+    return (~still_right(model, x_adv, y[both])).float().mean().item()
+
+
+def _rate_wrong(attack, surrogate, model, x, y, *, count="both", fooled="model", on="surrogate"):
     right = {"model": still_right(model, x, y), "surrogate": still_right(surrogate, x, y)}
     counted = {"both": right["model"] & right["surrogate"], "all": torch.ones_like(y, dtype=torch.bool), **right}[count]
     x_adv = attack({"surrogate": surrogate, "model": model}[on], x, y)
@@ -104,12 +112,12 @@ EXERCISE = Exercise(
     ],
     second=_rate_rows,
     mutants={
-        "counts every input": functools.partial(transfer_rate, count="all"),
-        "counts what the victim alone reads correctly": functools.partial(transfer_rate, count="model"),
-        "counts what the surrogate alone reads correctly": functools.partial(transfer_rate, count="surrogate"),
-        "measures the surrogate's mistakes": functools.partial(transfer_rate, fooled="surrogate"),
-        "leaves out what the surrogate withstood": functools.partial(transfer_rate, fooled="both"),
-        "attacks the victim itself": functools.partial(transfer_rate, on="model"),
+        "counts every input": functools.partial(_rate_wrong, count="all"),
+        "counts what the victim alone reads correctly": functools.partial(_rate_wrong, count="model"),
+        "counts what the surrogate alone reads correctly": functools.partial(_rate_wrong, count="surrogate"),
+        "measures the surrogate's mistakes": functools.partial(_rate_wrong, fooled="surrogate"),
+        "leaves out what the surrogate withstood": functools.partial(_rate_wrong, fooled="both"),
+        "attacks the victim itself": functools.partial(_rate_wrong, on="model"),
         "returns the accuracy that is left": lambda *a: 1 - transfer_rate(*a),
     },
 )

@@ -1,4 +1,4 @@
-"""Exercise 03.bpda."""
+"""BPDA: answer what a defence answers, with the gradient of x itself."""
 
 from __future__ import annotations
 
@@ -48,10 +48,14 @@ def _breaks(bpda):
     expect(left < 0.2, f"{left:.0%} stand; without BPDA {blind:.0%} do")
 
 
+def bpda(defence, x):
+    return evasion.BPDA(defence)(x)
+
+
 EXERCISE = Exercise(
     "03.bpda",
     title="A gradient where there is none",
-    reference=lambda defence, x: evasion.BPDA(defence)(x),
+    reference=bpda,
     properties=[_forward, _backward, _breaks],
     hints=[
         "Add to x something that makes it defence(x), and that PyTorch takes for a constant.",

@@ -1,4 +1,4 @@
-"""Exercise 03.company."""
+"""How many answers depend on the batch that a picture comes in?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 03.dlr_loss."""
+"""The difference of logits ratio: a loss that no scale of the logits can hide from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from modelsec_course import evasion, runtime
-from modelsec_course.evasion.losses import dlr
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
 from modelsec_course.labs.lab_03_evaluating_honestly.exercises.shared import shares
 
@@ -54,6 +53,10 @@ def _slope(loss):
     expect((gradient.abs().sum(1) > 0).all(), "its gradient is 0 for logits 1000 times as large")
 
 
+def dlr_loss(logits, y):
+    return evasion.LOSSES["dlr"](logits, y)
+
+
 def _dlr_sorted(logits, y):
     order, _ = logits.sort(dim=1)
     own = logits[torch.arange(len(y)), y]
@@ -72,7 +75,7 @@ def _dlr_wrong(logits, y, *, lowest=2, of=lambda logits: logits, exclude=True, s
 EXERCISE = Exercise(
     "03.dlr_loss",
     title="A loss that no scale hides from",
-    reference=dlr,
+    reference=dlr_loss,
     properties=[_by_hand, _blind, _sign, _slope],
     hints=[
         "The numerator is lab 01's margin. `logits.scatter(1, y[:, None], -torch.inf)` takes class y out of the race, "
@@ -87,7 +90,7 @@ EXERCISE = Exercise(
         "takes class y for its own rival": functools.partial(_dlr_wrong, exclude=False),
         "works on probabilities": functools.partial(_dlr_wrong, of=lambda logits: logits.softmax(1)),
         "falls where it should climb": functools.partial(_dlr_wrong, sign=-1),
-        "averages over the batch": lambda logits, y: dlr(logits, y).mean(),
+        "averages over the batch": lambda logits, y: dlr_loss(logits, y).mean(),
         "hides class y behind a 0": lambda logits, y: _dlr_wrong(logits, y, hidden=0.0),
         "divides by 0 where logits tie": lambda logits, y: _dlr_wrong(logits, y, floor=0.0),
         "leaves the scale in": lambda logits, y: evasion.LOSSES["margin"](logits, y),

@@ -1,4 +1,4 @@
-"""Exercise 03.every_target."""
+"""Climb towards each class in turn, and keep for each input what fooled the model."""
 
 from __future__ import annotations
 

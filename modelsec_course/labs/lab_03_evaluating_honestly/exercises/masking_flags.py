@@ -1,4 +1,4 @@
-"""Exercise 03.masking_flags."""
+"""Raise four red flags for models that hide their gradient, and none for honest ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from modelsec_course import evasion, robustness, runtime, zoo
 from modelsec_course.lab.exercise import Exercise, expect
@@ -62,37 +62,57 @@ def _random_only(masking_flags):
     expect("randomness" not in masking_flags(lambda v: 1000 * model(v), x, y, 0.15), "scaled logits are not random")
 
 
-def _slopes(model, x, y) -> Tensor:
+@torch.no_grad()
+def _answers_differ(model, x, again) -> bool:
+    return not torch.allclose(model(x), model(again), atol=1e-3)
+
+
+def _without_slope(model, x, y) -> float:
     at = x.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(F.cross_entropy(model(at), y, reduction="sum"), at)
-    return gradient.flatten(1).abs().amax(1)
+    return (gradient.flatten(1).abs().amax(1) == 0).float().mean().item()
 
 
 def _white(model, x, y, eps):
     return evasion.apgd(model, x, y, eps=eps, steps=10, loss="dlr-targeted")
 
 
-def _black(model, x, y, eps):
-    return evasion.square_attack(model, x, y, eps=eps, queries=200)
+def _black_box_only(model, x, y, eps, white=_white) -> float:
+    """The share that the white box leaves standing and the black box breaks."""
+    left = still_right(model, white(model, x, y, eps), y)
+    if not left.any():
+        return 0.0
+    x_adv = evasion.square_attack(model, x[left], y[left], eps=eps, queries=200)
+    return (~still_right(model, x_adv, y[left])).sum().item() / len(x)
 
 
-def masking_flags(model, x, y, eps, *, without=(), few=0.05, white=_white, everything=1.0, twice=True):
-    flags = set()
-    with torch.no_grad():
-        again = model(x) if twice else model(x + 1e-3)
-        if not torch.allclose(model(x), again, atol=1e-3):
-            flags.add("randomness")
-    if (_slopes(model, x, y) == 0).float().mean() > few:
+def _standing(model, x, y, eps) -> float:
+    return still_right(model, evasion.apgd(model, x, y, eps=eps, steps=20, loss="margin"), y).float().mean().item()
+
+
+def masking_flags(model, x, y, eps):
+    flags = {"randomness"} if _answers_differ(model, x, x) else set()
+    if _without_slope(model, x, y) > 0.05:
         flags.add("no slope")
-    x_adv = white(model, x, y, eps)
-    left = still_right(model, x_adv, y)
-    if left.any():
-        fell = ~still_right(model, _black(model, x[left], y[left], eps), y[left])
-        if fell.sum() > few * len(x):
-            flags.add("black box")
-    if still_right(model, evasion.apgd(model, x, y, eps=everything, steps=20, loss="margin"), y).float().mean() > few:
+    if _black_box_only(model, x, y, eps) > 0.05:
+        flags.add("black box")
+    if _standing(model, x, y, eps=1.0) > 0.05:
         flags.add("stands everything")
-    return flags - set(without)
+    return flags
+
+
+def _flags_wrong(model, x, y, eps, *, white=_white, everything=1.0, apart=0.0):
+    shares = {
+        "randomness": float(_answers_differ(model, x, x + apart)),
+        "no slope": _without_slope(model, x, y),
+        "black box": _black_box_only(model, x, y, eps, white),
+        "stands everything": _standing(model, x, y, everything),
+    }
+    return {name for name, share in shares.items() if share > 0.05}
+
+
+def _forgets(flag: str):
+    return lambda model, x, y, eps: masking_flags(model, x, y, eps) - {flag}
 
 
 def _flags_from_the_library(model, x, y, eps):
@@ -130,14 +150,14 @@ EXERCISE = Exercise(
     timeout=60.0,
     second=_flags_from_the_library,
     mutants={
-        "never asks twice": functools.partial(masking_flags, without=("randomness",)),
-        "forgets the slope": functools.partial(masking_flags, without=("no slope",)),
-        "trusts the white box": functools.partial(masking_flags, without=("black box",)),
-        "compares neighbouring pictures": functools.partial(masking_flags, twice=False),
+        "never asks twice": _forgets("randomness"),
+        "forgets the slope": _forgets("no slope"),
+        "trusts the white box": _forgets("black box"),
+        "compares neighbouring pictures": functools.partial(_flags_wrong, apart=1e-3),
         "tries too weak a white box": functools.partial(
-            masking_flags, white=lambda model, x, y, eps: evasion.fgsm(model, x, y, eps=eps)
+            _flags_wrong, white=lambda model, x, y, eps: evasion.fgsm(model, x, y, eps=eps)
         ),
-        "expects all to fall at ε": functools.partial(masking_flags, everything=0.15),
+        "expects all to fall at ε": functools.partial(_flags_wrong, everything=0.15),
         "raises everything": lambda model, x, y, eps: set(FLAGS),
     },
 )

@@ -1,4 +1,4 @@
-"""Exercise 03.pixel_change."""
+"""Translate a change of standardised pictures back into the units of the pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 03.regulariser_pull."""
+"""The largest gradient that a penalty has in any weight: 0 unmasks one that does nothing."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def _sees_the_real_one(pull):
     expect(float(pull(_slope_penalty, model, x, y)) > 1e-6, "got 0 for a penalty that does pull")
 
 
-def regulariser_pull(penalty, model, x, y):
-    value = penalty(model, x, y)
+def regulariser_pull(penalty, net, x, y):
+    value = penalty(net, x, y)
     if not value.requires_grad:
         return 0.0
-    gradients = torch.autograd.grad(value, list(model.parameters()), allow_unused=True)
+    gradients = torch.autograd.grad(value, list(net.parameters()), allow_unused=True)
     return max((g.abs().max().item() for g in gradients if g is not None), default=0.0)
 
 

@@ -1,4 +1,4 @@
-"""Exercise 03.success_rate."""
+"""Count as a success only what was right before and is wrong after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 04.adversarial_training_step."""
+"""One step of adversarial training: attack the batch, then move the weights down the loss of what was found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 04.certify."""
+"""Randomised smoothing: a class and the radius within which it is proved, or an abstention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 04.interval_bounds."""
+"""Carry a box through a network, layer by layer, to bounds on every output."""
 
 from __future__ import annotations
 

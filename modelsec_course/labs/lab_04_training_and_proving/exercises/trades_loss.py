@@ -1,4 +1,4 @@
-"""Exercise 04.trades_loss."""
+"""The TRADES loss: cross-entropy at x, plus β times the divergence of the answers at x and x_adv."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 08.activation_clusters."""
+"""Activation clustering: split the rows in two and flag the smaller part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 08.attack_success."""
+"""How often does a trigger turn a picture into the target class, among those that were not of it?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 08.flip_labels."""
+"""Make exactly so many labels wrong, at random or systematically."""
 
 from __future__ import annotations
 

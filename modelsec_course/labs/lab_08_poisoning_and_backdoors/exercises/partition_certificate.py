@@ -1,4 +1,4 @@
-"""Exercise 08.partition_certificate."""
+"""How many of an ensemble's voters may change their vote without turning the winner?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 08.spectral_scores."""
+"""Spectral signatures: how far does each row of activations reach along their main direction?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 08.stamp_trigger."""
+"""Mix a pattern into pictures where a mask says so, in proportion to a strength."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 09.knockoff."""
+"""Train a copy on a victim's answers, asking about each query once."""
 
 from __future__ import annotations
 

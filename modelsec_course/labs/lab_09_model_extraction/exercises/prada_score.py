@@ -1,4 +1,4 @@
-"""Exercise 09.prada_score."""
+"""PRADA: does the distribution of distances between a client's queries look like honest use?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 09.round_outputs."""
+"""Round probabilities so that they still sum to 1 and say the same label."""
 
 from __future__ import annotations
 

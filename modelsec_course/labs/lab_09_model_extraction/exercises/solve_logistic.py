@@ -1,4 +1,4 @@
-"""Exercise 09.solve_logistic."""
+"""Read the weights of a logistic regression off d + 1 of its answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 09.solve_softmax."""
+"""Read the weights of softmax regression off its answers, up to a gauge."""
 
 from __future__ import annotations
 
@@ -55,6 +55,10 @@ def _weight_and_bias(result, args, kwargs) -> None:
         expect(tuple(part.shape) == tuple(want), f"{name}: expected shape {tuple(want)}, got {tuple(part.shape)}")
 
 
+def solve_softmax(x, p):
+    return extraction.solve_softmax(x, p)
+
+
 def _softmax_class_by_class(x, p, *, odds=lambda p, k: (p[:, k] / p[:, 0]).log(), rows=None, last=False):
     """Each class against class 0 is a logistic regression of its own."""
     x, p = x[: rows and x.shape[1] + 1], p[: rows and x.shape[1] + 1]
@@ -68,7 +72,7 @@ def _softmax_class_by_class(x, p, *, odds=lambda p, k: (p[:, k] / p[:, 0]).log()
 EXERCISE = Exercise(
     "09.solve_softmax",
     title="Ten classes, and a gauge",
-    reference=lambda x, p: extraction.solve_softmax(x, p),
+    reference=solve_softmax,
     properties=[_softmax_same_model, _softmax_gauge, _softmax_more],
     hints=[
         "The logarithm of a probability is its logit minus a number that is the same for all classes. What cancels it?",

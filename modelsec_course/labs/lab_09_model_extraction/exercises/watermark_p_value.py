@@ -1,4 +1,4 @@
-"""Exercise 09.watermark_p_value."""
+"""How likely is an innocent model to hit so many of a watermark's secret labels?"""
 
 from __future__ import annotations
 

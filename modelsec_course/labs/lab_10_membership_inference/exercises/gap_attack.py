@@ -1,4 +1,4 @@
-"""Exercise 10.gap_attack."""
+"""The advantage of saying “member” whenever the model is right: train minus test accuracy."""
 
 from __future__ import annotations
 

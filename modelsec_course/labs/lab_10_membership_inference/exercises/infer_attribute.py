@@ -1,4 +1,4 @@
-"""Exercise 10.infer_attribute."""
+"""Guess a record's hidden column by Bayes' rule from a model's answers."""
 
 from __future__ import annotations
 

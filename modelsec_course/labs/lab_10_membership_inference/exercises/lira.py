@@ -1,4 +1,4 @@
-"""Exercise 10.lira."""
+"""LiRA: a likelihood ratio of two Gaussians for each record, fitted to shadow models with and without it."""
 
 from __future__ import annotations
 
@@ -96,6 +96,10 @@ def _lira_many(lira):
                  "the scores of two models")  # fmt: skip
 
 
+def lira(target, shadows, members):
+    return membership.lira(target, shadows, members)
+
+
 def _lira_by_hand(
     target, shadows, members, *, ignore="", swap=False, own=True, pool="deviations", densities=False, slack=1e-6
 ):
@@ -119,7 +123,7 @@ def _lira_by_hand(
 EXERCISE = Exercise(
     "10.lira",
     title="The likelihood ratio",
-    reference=membership.lira,
+    reference=lira,
     properties=[_lira_exact, _lira_spread, _lira_pooled, _lira_control, _lira_closed_form, _lira_many, _lira_far],
     hints=[
         "Two means for each record: over the shadows with it, and over those without. "

@@ -1,4 +1,4 @@
-"""Exercise 10.logit_scale."""
+"""The log-odds of a label, exact even where its probability rounds to 1."""
 
 from __future__ import annotations
 

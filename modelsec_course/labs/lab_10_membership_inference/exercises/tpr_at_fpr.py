@@ -1,4 +1,4 @@
-"""Exercise 10.tpr_at_fpr."""
+"""How many members are found while at most a given share of the others is accused?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 11.identity_rate."""
+"""In how many pictures does a judge see the right person, among those whom it knows?"""
 
 from __future__ import annotations
 

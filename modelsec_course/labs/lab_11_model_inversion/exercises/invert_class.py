@@ -1,4 +1,4 @@
-"""Exercise 11.invert_class."""
+"""MI-Face: climb a model's probability of a name by gradient steps on the picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 11.invert_with_prior."""
+"""Climb a model's probability of a name among the pictures that a prior can draw."""
 
 from __future__ import annotations
 

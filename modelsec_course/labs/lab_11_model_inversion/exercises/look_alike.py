@@ -1,4 +1,4 @@
-"""Exercise 11.look_alike."""
+"""The control of model inversion: for each name, the public picture that fits best."""
 
 from __future__ import annotations
 

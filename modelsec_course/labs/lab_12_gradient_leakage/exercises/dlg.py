@@ -1,4 +1,4 @@
-"""Exercise 12.dlg."""
+"""Deep leakage from gradients: find pictures whose gradient matches, with L-BFGS."""
 
 from __future__ import annotations
 

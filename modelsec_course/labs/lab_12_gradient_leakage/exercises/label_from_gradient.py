@@ -1,4 +1,4 @@
-"""Exercise 12.label_from_gradient."""
+"""Read a single example's label off the gradient of the last bias."""
 
 from __future__ import annotations
 
@@ -56,10 +56,14 @@ def _label_scale(label):
         expect(got == y, f"with 1e-4 times the gradient of label {y}, it says {got}")
 
 
+def label_from_gradient(bias_gradient):
+    return inversion.label_from_gradient(bias_gradient)
+
+
 EXERCISE = Exercise(
     "12.label_from_gradient",
     title="The label, by its sign",
-    reference=inversion.label_from_gradient,
+    reference=label_from_gradient,
     properties=[_label_exact, _label_sure, _label_two, _label_scale],
     hints=[
         "∂L/∂bₖ is pₖ − 1 for the label and pₖ for all others. Which of these numbers can be negative?",

@@ -1,4 +1,4 @@
-"""Exercise 12.secure_sum."""
+"""Add up vectors under pairwise masks that cancel, so that nobody sees a single one."""
 
 from __future__ import annotations
 

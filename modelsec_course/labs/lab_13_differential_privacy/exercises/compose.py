@@ -1,4 +1,4 @@
-"""Exercise 13.compose."""
+"""What do many ε-private answers cost together, by basic and by advanced composition?"""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _compose_exponent(compose):
     expect(basic < advanced, f"50 answers at ε = 3: basic is {basic:.4g}, advanced {advanced:.4g}")
 
 
-def _compose_reference(eps, count, delta):
+def compose(eps, count, delta):
     return count * eps, eps * math.sqrt(2 * count * math.log(1 / delta)) + count * eps * math.expm1(eps)
 
 
@@ -65,7 +65,7 @@ def _compose_wrong(eps, count, delta, *, two=2.0, gap=math.expm1, root=1.0, time
 EXERCISE = Exercise(
     "13.compose",
     title="Composition",
-    reference=_compose_reference,
+    reference=compose,
     properties=[_compose_basic, _compose_advanced, _compose_root, _compose_exponent],
     hints=[
         "Basic is `count * eps`. Return two numbers: `return basic, advanced`.",
@@ -79,7 +79,7 @@ EXERCISE = Exercise(
         "forgets the second term": functools.partial(_compose_wrong, gap=lambda e: 0.0),
         "forgets the first term": functools.partial(_compose_wrong, root=0.0),
         "log to base 10": functools.partial(_compose_wrong, log=lambda d: -math.log10(d)),
-        "the smaller of the two": lambda *a: (a[0] * a[1], min(_compose_reference(*a))),
-        "advanced first": lambda *a: _compose_reference(*a)[::-1],
+        "the smaller of the two": lambda *a: (a[0] * a[1], min(compose(*a))),
+        "advanced first": lambda *a: compose(*a)[::-1],
     },
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Exercise 13.gaussian_sigma."""
+"""The least Gaussian noise that makes an answer (ε, δ)-private, from the exact condition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 13.laplace_mechanism."""
+"""Answer with Laplace noise of just the scale that ε and the sensitivity demand."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _laplace_shape(mechanism):
     expect(got[0].dtype == torch.float64 and different > len(MANY) - 5, f"the answers are {words}")
 
 
-def _laplace(value, eps, sensitivity, generator):
+def laplace_mechanism(value, eps, sensitivity, generator):
     return privacy.laplace(value, eps, sensitivity, generator=generator)
 
 
@@ -81,7 +81,7 @@ def _laplace_wrong(value, eps, sensitivity, generator, *, scale=lambda s, e: s /
 EXERCISE = Exercise(
     "13.laplace_mechanism",
     title="The Laplace mechanism",
-    reference=_laplace,
+    reference=laplace_mechanism,
     properties=[_laplace_shape, _laplace_spread, _laplace_law, _laplace_private],
     hints=[
         "One number for each entry: `v = torch.rand(value.shape, generator=generator, dtype=torch.float64) - 0.5`.",

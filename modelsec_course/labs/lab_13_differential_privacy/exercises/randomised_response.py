@@ -1,4 +1,4 @@
-"""Exercise 13.randomised_response."""
+"""Tell the truth about a bit with probability e^ε / (1 + e^ε), else its opposite."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _response_shape(respond):
     expect(lies.mean(0).std() > 0.02 and lies.mean(1).std() > 0.02, "each bit must be flipped, or not, by itself")
 
 
-def _response(bits, eps, generator):
+def randomised_response(bits, eps, generator):
     return privacy.randomised_response(bits, eps, generator=generator)
 
 
@@ -69,7 +69,7 @@ def _sigmoid(eps):
 EXERCISE = Exercise(
     "13.randomised_response",
     title="Randomised response",
-    reference=_response,
+    reference=randomised_response,
     properties=[_response_shape, _response_rate, _response_private],
     hints=[
         "The ratio of both probabilities has to be p / (1 − p) = e^ε, so p = e^ε / (1 + e^ε).",

@@ -1,4 +1,4 @@
-"""Exercise 13.rdp_epsilon."""
+"""The ε of a whole training run: Rényi accounting of the sampled Gaussian mechanism."""
 
 from __future__ import annotations
 
@@ -19,18 +19,14 @@ RUNS = (  # q, σ, steps, δ, and what dp-accounting says: RDP with the improved
 )
 
 
-def _whole(q, sigma, alpha, less=1):
+def _renyi(q, sigma, alpha, less=1):
+    """R(α) of one step: the logarithm of E[(density with a record / density without)^α], over α − 1."""
     k = np.arange(alpha + 1)
     logs = gammaln(alpha + 1) - gammaln(k + 1) - gammaln(alpha - k + 1)
     logs += k * np.log(q) + k * (k - less) / (2 * sigma**2)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs += np.where(alpha > k, (alpha - k) * np.log1p(-q), 0.0)
     return float(logsumexp(logs)) / (alpha - 1)
-
-
-def _ledger(q, sigma, steps, delta, orders=range(2, 257), *, convert=None, rdp=_whole, pick=min, floor=0.0):
-    spent = [steps * rdp(q, sigma, alpha) + (convert or _improved)(alpha, delta) for alpha in orders]
-    return max(floor, float(pick(spent)))
 
 
 def _improved(alpha, delta):
@@ -41,12 +37,20 @@ def _classic(alpha, delta):
     return -math.log(delta) / (alpha - 1)
 
 
+def rdp_epsilon(q, sigma, steps, delta, orders=range(2, 257)):
+    return max(0.0, min(steps * _renyi(q, sigma, alpha) + _improved(alpha, delta) for alpha in orders))
+
+
+def _ledger_wrong(q, sigma, steps, delta, orders=range(2, 257), *, convert=_improved, rdp=_renyi, pick=min, floor=0.0):
+    return max(floor, pick(steps * rdp(q, sigma, alpha) + convert(alpha, delta) for alpha in orders))
+
+
 def _rdp_published(epsilon):
     """Agrees with an independent accountant on four training runs, to 1 %, and is never below the tightest bound"""
     for q, sigma, steps, delta, want, tight in RUNS:
         case = f"ε at q = {q:.4g}, σ = {sigma:g}, {steps:,} steps, δ = {delta:g}"
         got = epsilon(q, sigma, steps, delta)
-        classic = _ledger(q, sigma, steps, delta, convert=_classic)
+        classic = _ledger_wrong(q, sigma, steps, delta, convert=_classic)
         expect(abs(got - classic) > 1e-3, f"{case} is {got:.5g}: that is the older conversion, + ln(1/δ) / (α − 1)")
         expect_close(got, want, 0.01 * want, case)
         expect(got > tight - 1e-3, f"{case} is {got:.5g}, below {tight}, the tightest bound that is known")
@@ -72,13 +76,13 @@ def _rdp_large(epsilon):
     """Stays finite where a term has 56,000 digits, and at an order where C(α, k) overflows"""
     want = 256 / (2 * 0.25) + 256 / 255 * math.log(0.01) + _improved(256, 1e-5)  # the last term is all there is
     expect_close(epsilon(0.01, 0.5, 1, 1e-5, [256]), want, 1e-3, "ε at q = 0.01, σ = 0.5, from order 256 alone")
-    want = _ledger(0.01, 60.0, 1, 1e-5, [2000])
+    want = rdp_epsilon(0.01, 60.0, 1, 1e-5, [2000])
     expect_close(epsilon(0.01, 60.0, 1, 1e-5, [2000]), want, 1e-6, "ε at q = 0.01, σ = 60, from order 2,000 alone")
 
 
 def _rdp_orders(epsilon):
     """Looks at every order: a short, quiet run is cheapest at one far above 64"""
-    want = _ledger(0.001, 4.0, 100, 1e-5)
+    want = rdp_epsilon(0.001, 4.0, 100, 1e-5)
     expect_close(epsilon(0.001, 4.0, 100, 1e-5), want, 0.001 * want, "ε at q = 0.001, σ = 4, 100 steps, all orders")
 
 
@@ -94,7 +98,7 @@ def _rdp_library(q, sigma, steps, delta, orders=range(2, 257)):
 EXERCISE = Exercise(
     "13.rdp_epsilon",
     title="The ledger of a training run",
-    reference=_ledger,
+    reference=rdp_epsilon,
     properties=[_rdp_two, _rdp_full, _rdp_large, _rdp_zero, _rdp_orders, _rdp_published],
     hints=[
         "For each α: `k = torch.arange(alpha + 1, dtype=torch.float64)`, and the logarithm of each term is a sum of "
@@ -107,20 +111,26 @@ EXERCISE = Exercise(
     ],
     second=_rdp_library,
     mutants={
-        "the classic conversion": functools.partial(_ledger, convert=_classic),
-        "may be negative": functools.partial(_ledger, floor=-math.inf),
-        "forgets the sampling": functools.partial(_ledger, rdp=lambda q, s, a: a / (2 * s**2)),
-        "q² times the full cost": functools.partial(_ledger, rdp=lambda q, s, a: q**2 * a / (2 * s**2)),
-        "k² for k (k − 1)": functools.partial(_ledger, rdp=functools.partial(_whole, less=0)),
-        "divides by α": functools.partial(_ledger, rdp=lambda q, s, a: _whole(q, s, a) * (a - 1) / a),
-        "the largest over the orders": functools.partial(_ledger, pick=max),
-        "the first 63 orders": lambda q, s, steps, d, orders=range(2, 257): _ledger(q, s, steps, d, list(orders)[:63]),
-        "steps added as √T": lambda q, s, steps, d, orders=range(2, 257): _ledger(q, s, math.sqrt(steps), d, orders),
-        "exponentials without logarithms": lambda q, s, steps, d, orders=range(2, 257): _ledger(
+        "the classic conversion": functools.partial(_ledger_wrong, convert=_classic),
+        "may be negative": functools.partial(_ledger_wrong, floor=-math.inf),
+        "forgets the sampling": functools.partial(_ledger_wrong, rdp=lambda q, s, a: a / (2 * s**2)),
+        "q² times the full cost": functools.partial(_ledger_wrong, rdp=lambda q, s, a: q**2 * a / (2 * s**2)),
+        "k² for k (k − 1)": functools.partial(_ledger_wrong, rdp=functools.partial(_renyi, less=0)),
+        "divides by α": functools.partial(_ledger_wrong, rdp=lambda q, s, a: _renyi(q, s, a) * (a - 1) / a),
+        "the largest over the orders": functools.partial(_ledger_wrong, pick=max),
+        "the first 63 orders": lambda q, s, steps, d, orders=range(2, 257): rdp_epsilon(
+            q, s, steps, d, list(orders)[:63]
+        ),
+        "steps added as √T": lambda q, s, steps, d, orders=range(2, 257): rdp_epsilon(
+            q, s, math.sqrt(steps), d, orders
+        ),
+        "exponentials without logarithms": lambda q, s, steps, d, orders=range(2, 257): _ledger_wrong(
             q, s, steps, d, orders, rdp=lambda q, s, a: math.log(sum(
                 math.comb(a, k) * (1 - q) ** (a - k) * q**k * math.exp(min(k * (k - 1) / (2 * s * s), 709.0))
                 for k in range(a + 1))) / (a - 1),
         ),
-        "one step too few": lambda q, s, steps, d, orders=range(2, 257): _ledger(q, s, steps - 1, d, orders),
+        "one step too few": lambda q, s, steps, d, orders=range(2, 257): rdp_epsilon(
+            q, s, steps - 1, d, orders
+        ),
     },
 )  # fmt: skip

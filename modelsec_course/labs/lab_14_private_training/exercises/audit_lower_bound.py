@@ -1,4 +1,4 @@
-"""Exercise 14.audit_lower_bound."""
+"""The largest ε that the counts of a membership attack refute with confidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 14.clip."""
+"""Bound the norm of each record's gradient, over all parameters jointly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 14.dp_sgd_step."""
+"""One step of DP-SGD: a clipped sum, noise, and the expected size of a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 14.most_hits."""
+"""The most hits that (ε, δ)-privacy allows a membership attack at a given rate of false alarms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 14.one_run_lower_bound."""
+"""The largest ε that guesses about the canaries of a single training run refute with confidence."""
 
 from __future__ import annotations
 

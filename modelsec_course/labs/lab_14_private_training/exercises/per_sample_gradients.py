@@ -1,4 +1,4 @@
-"""Exercise 14.per_sample_gradients."""
+"""The gradient of each record's own loss, for a whole batch at once."""
 
 from __future__ import annotations
 
