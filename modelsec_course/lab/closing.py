@@ -24,7 +24,8 @@ LOOK = """<style>
 background:var(--jp-brand-color1,#1976d2);color:var(--jp-ui-inverse-font-color1,#fff)}
 .msec.msec a.next:hover strong{text-decoration:underline}.msec.msec a.next:focus-visible{outline:3px solid var(--ink)}
 .msec.msec a.next strong{font-size:1.2em}.msec.msec a.next span{display:block}
-.msec.msec .scores{display:grid;grid-template-columns:max-content max-content 1fr;gap:.2rem 1rem;align-items:center;margin:.5rem 0}
+.msec.msec .scores{display:grid;grid-template-columns:max-content max-content 1fr;gap:.2rem 1rem;align-items:center;
+margin:.5rem 0}
 </style>"""
 
 
