@@ -40,3 +40,13 @@ def test_a_lab_on_the_map_opens_as_a_tab_by_keyboard(start):
     current = start.page.locator(".lm-TabBar-tab.lm-mod-current .lm-TabBar-tabLabel")
     expect(current.filter(has_text=f"{number}_")).to_be_visible()
     assert len(start.context.pages) == 1, "opened in JupyterLab, not as a file in the browser"
+
+
+@pytest.mark.parametrize(("link", "opened"), [("a.next", "01_white_box_evasion"), ("ul.rows a", "00_start_here")])
+def test_the_closing_cards_links_open_labs_as_tabs(new_page, link, opened):
+    page = new_page(NAME)
+    page.run(page.cells.first, 'from modelsec_course.lab import finish\n\nfinish("00")')
+    page.outputs.locator(link).first.click()
+    current = page.page.locator(".lm-TabBar-tab.lm-mod-current .lm-TabBar-tabLabel")
+    expect(current.filter(has_text=opened)).to_be_visible()
+    assert len(page.context.pages) == 1
