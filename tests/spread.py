@@ -16,7 +16,7 @@ import pytest
 
 KEPT = Path(__file__).with_name("seconds.json")
 UNKNOWN = 30.0  # seconds: a new unit starts early enough to do no harm if it is long
-LAB = re.compile(r"\[(?:[^\]]*[^\w.])?(\d\d)[._][a-z]|\[(\d\d)\]")  # [01.fgsm], [1-01_white_box_evasion], [01]
+LAB = re.compile(r"\[(?:[^\]]*[^\w.])?(\d\d)[._][a-z]")  # [01.fgsm], [1-01_white_box_evasion]
 TOGETHER = {"tests/test_claims.py[04]": "tests/test_claims.py[03]"}  # they train the same victims anew
 QUICK = 12.0  # seconds: what --quick leaves out takes longer
 QUICK_LABS = ("00_", "01_")
@@ -26,8 +26,13 @@ def unit(nodeid: str) -> str:
     """The unit that a test belongs to: its file, and the lab that it names if it names one."""
     file, _, test = nodeid.partition("::")
     lab = None if file.endswith(".ipynb") else LAB.search(test)
-    name = f"{file}[{lab[1] or lab[2]}]" if lab else file
+    name = f"{file}[{lab[1]}]" if lab else file
     return TOGETHER.get(name, name)
+
+
+def file_of(name: str) -> str:
+    """The file of a unit."""
+    return name.partition("[")[0]
 
 
 @functools.cache
@@ -41,13 +46,17 @@ def longest(units, seconds: dict[str, float]) -> str:
     return max(units, key=lambda name: seconds.get(name, UNKNOWN))
 
 
-def left_out(path: Path, seconds: dict[str, float]) -> bool:
-    """Does --quick leave out this file (relative to the root)? Browser, claims, solutions, other labs, long files."""
-    name = path.as_posix()
+def never_quick(path: Path) -> bool:
+    """Is this file (relative to the root) none of --quick's: browser, claims, solutions, all labs but two?"""
     if path.suffix == ".ipynb":
         return path.parent.name != "notebooks" or not path.name.startswith(QUICK_LABS)
-    spent = sum(took for unit_name, took in seconds.items() if unit_name.partition("[")[0] == name)
-    return path.suffix == ".py" and (path.parts[:2] == ("tests", "e2e") or spent > QUICK)
+    return path.parts[:2] in (("tests", "e2e"), ("tests", "test_claims.py"))
+
+
+def quick(name: str, seconds: dict[str, float]) -> bool:
+    """Does --quick run this unit? A new one it does."""
+    path = Path(file_of(name))
+    return not never_quick(path) and (path.suffix == ".ipynb" or seconds.get(name, 0) <= QUICK)
 
 
 def pytest_addoption(parser):
@@ -57,9 +66,17 @@ def pytest_addoption(parser):
 
 
 def pytest_ignore_collect(collection_path, config):
-    if config.getoption("quick") and collection_path.is_file() and collection_path.is_relative_to(config.rootpath):
-        return left_out(collection_path.relative_to(config.rootpath), kept_seconds()) or None
+    ours = collection_path.is_relative_to(config.rootpath)
+    if config.getoption("quick") and ours and never_quick(collection_path.relative_to(config.rootpath)):
+        return True
     return None
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("quick"):
+        dropped = [item for item in items if not quick(unit(item.nodeid), kept_seconds())]
+        items[:] = [item for item in items if item not in set(dropped)]
+        config.hook.pytest_deselected(items=dropped)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -94,10 +111,12 @@ def pytest_terminal_summary(terminalreporter, config):
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 spent[unit(report.nodeid)] += report.duration
-    kept = kept_seconds() | {name: round(took, 1) for name, took in spent.items()}
-    lines = [f"{json.dumps(name)}: {took}" for name, took in sorted(kept.items()) if exists(name, config.rootpath)]
-    KEPT.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    ran = {file_of(name) for name in spent}
+    others = {name: took for name, took in kept_seconds().items() if file_of(name) not in ran}
+    now = {name: took for name, took in others.items() if (config.rootpath / file_of(name)).exists()}
+    write_seconds(now | {name: round(took, 1) for name, took in spent.items()})
 
 
-def exists(name: str, root: Path) -> bool:
-    return (root / name.partition("[")[0]).exists()
+def write_seconds(seconds: dict[str, float], path: Path = KEPT) -> None:
+    lines = [f"{json.dumps(name)}: {took}" for name, took in sorted(seconds.items())]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

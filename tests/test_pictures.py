@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
-from modelsec_course import pictures
+from modelsec_course.app import pictures
 from modelsec_course.build import build, headline
 from modelsec_course.build.headline import ALT, CAPTION
 

@@ -49,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     pictures = command("pictures", run_pictures, "draw the headline pictures that labs open with")
     pictures.add_argument("numbers", nargs="*", help="labs, such as 01 (default: those whose picture is stale)")
     pictures.add_argument("--check", action="store_true", help="change nothing; exit 1 when a picture is stale")
+    new = command("new", run_new, "write a new lab's room, with one worked exercise, and build it")
+    new.add_argument("number", help="two digits, such as 20")
+    new.add_argument("title", help='what the lab is called, such as "Scaling up"')
     command("doctor", run_doctor, "say what is installed and what is amiss")
     command("progress", run_progress, "show which exercises you have solved")
     book = command("book", run_book, "run the solutions and write them as web pages")
@@ -100,6 +103,21 @@ def run_pictures(arguments, rest: list[str]) -> int:
     from modelsec_course.app.pictures import main as draw_pictures
 
     return draw_pictures(ROOT, arguments.numbers, arguments.check)
+
+
+def run_new(arguments, rest: list[str]) -> None:
+    from modelsec_course.app.pictures import draw
+    from modelsec_course.app.rooms import new_room
+    from modelsec_course.build import build
+
+    if not (ROOT / "modelsec_course" / "labs").is_dir():
+        sys.exit(f"{ROOT} has no labs: run this in a clone of the course, installed with `pip install -e .`.")
+    made = new_room(ROOT, arguments.number, arguments.title)
+    build(ROOT)
+    draw(ROOT, arguments.number)
+    for path in [*made, *build(ROOT)]:
+        print("wrote", path.relative_to(ROOT).as_posix())
+    print(f"Write over what is there; CONTRIBUTING.md says how. `python3 course.py test -k {made[0].parent.name[4:]}`.")
 
 
 def run_doctor(arguments, rest: list[str]) -> int:

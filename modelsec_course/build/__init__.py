@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from modelsec_course.build import glossary
 from modelsec_course.build.checks import refuse_faults
 from modelsec_course.build.editions import edition
 from modelsec_course.build.frontpage import NAME, front_page
 from modelsec_course.build.headline import picture
+from modelsec_course.build.links import GLOSSARY
 from modelsec_course.build.source import EDITIONS, BuildError, read, stem
 from modelsec_course.files import write_atomically
 
@@ -25,14 +27,17 @@ def build(root: Path, check: bool = False) -> list[Path]:
     """
     labs = {path: read(path) for path in sources(root)}
     refuse_faults(labs)
+    entries = glossary.terms(root)
     notebooks = {stem(path)[:2]: f"{stem(path)}.ipynb" for path in labs}
     wanted = {
         root / folder / f"{stem(path)}.ipynb": edition(
-            cells, folder, stem(path)[:2], notebooks, picture(root, stem(path)[:2])
+            cells, folder, stem(path)[:2], notebooks, picture(root, stem(path)[:2]), glossary.anchors(entries)
         )
         for path, cells in labs.items()
         for folder in EDITIONS
     }
+    if entries:
+        wanted |= {root / folder / GLOSSARY: glossary.page(entries, notebooks) for folder in EDITIONS}
     if labs:
         wanted[root / "notebooks" / NAME] = front_page({stem(path): cells for path, cells in labs.items()})
     stale = [path for path, text in wanted.items() if not path.is_file() or current(path) != text]

@@ -12,7 +12,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
 from modelsec_course.build.headline import attach
-from modelsec_course.build.links import link_labs
+from modelsec_course.build.links import link_labs, link_terms
 from modelsec_course.build.source import EDITIONS, MARKER, Cell
 
 STUB = ("# YOUR CODE HERE", 'raise NotImplementedError("not attempted yet")')
@@ -39,13 +39,15 @@ def edition(
     number: str = "",
     notebooks: Mapping[str, str] | None = None,
     headline: Path | None = None,
+    anchors: Mapping[str, str] | None = None,
 ) -> str:
     """The text of one notebook.
 
     number: its lab's.  notebooks: number of a lab: file name, for links to it.  headline: the picture it opens with.
+    anchors: terms of the glossary, in small letters, and their place in it.
     """
     kinds = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
-    made, seen = [], {}
+    made, seen, explained = [], {}, set()
     for cell in cells:
         source = cell.notebook.source
         name = hashlib.sha1(source.encode()).hexdigest()[:8]  # an inserted cell renames no other
@@ -55,7 +57,7 @@ def edition(
         if cell.code:
             source = clean("\n".join(with_stubs(source) if folder == "notebooks" else without_markers(source)))
         elif cell.notebook.cell_type == "markdown":
-            source = link_labs(source, notebooks or {}, number)
+            source = link_terms(link_labs(source, notebooks or {}, number), anchors or {}, explained)
         new = kinds[cell.notebook.cell_type](source)
         new["id"] = name if seen[name] == 1 else f"{name}-{seen[name]}"
         tags = [tag for tag in cell.tags if tag not in EDITIONS.values()]

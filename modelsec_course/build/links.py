@@ -1,4 +1,4 @@
-"""Labs named in the prose become links: "lab 03" opens the notebook of lab 03."""
+"""What the prose names becomes a link: "lab 03" opens its notebook, a bold term its place in the glossary."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ KEPT = (
 )
 MENTION = r"\b[Ll]abs?\s\d\d\b(?:(?:\s?–\s?|,\s|,?\s(?:and|or|to)\s)\d\d\b)*"
 PIECE = re.compile(f"{KEPT}|(?P<mention>{MENTION})", re.MULTILINE | re.DOTALL)
+BOLD = re.compile(rf"{KEPT}|\*\*(?P<term>[^*\n]+?)\*\*", re.MULTILINE | re.DOTALL)
+GLOSSARY = "glossary.ipynb"
 ONE = re.compile(r"(?:\b[Ll]abs?\s)?(\d\d)\b")
 
 
@@ -30,3 +32,19 @@ def link_labs(markdown: str, notebooks: Mapping[str, str], here: str = "") -> st
         return ONE.sub(link, found[0]) if found["mention"] else found[0]
 
     return PIECE.sub(piece, markdown)
+
+
+def link_terms(markdown: str, anchors: Mapping[str, str], linked: set[str]) -> str:
+    """The text with each bold term that is not in `linked` yet as a link to the glossary; `linked` grows.
+
+    anchors: a term, in small letters: the part of the glossary that explains it.
+    """
+
+    def link(found: re.Match) -> str:
+        anchor = anchors.get((found["term"] or "").rstrip(".").casefold())
+        if anchor is None or anchor in linked:
+            return found[0]
+        linked.add(anchor)
+        return f"[{found[0]}]({GLOSSARY}#{anchor})"
+
+    return BOLD.sub(link, markdown)

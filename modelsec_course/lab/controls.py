@@ -7,6 +7,8 @@ from typing import Any
 import anywidget
 import traitlets
 
+from modelsec_course.lab import words
+
 RENDER = r"""
 function render({ model, el }) {
   const label = document.createElement("label"), input = document.createElement("input");
@@ -93,6 +95,10 @@ class Slider(anywidget.AnyWidget):
     def _inside(self, proposal: Any) -> float | int:
         value = min(max(proposal["value"], self.min), self.max)
         return round(value) if self.whole else float(value)
+
+    def reading(self, value: float) -> str:
+        """What the readout beside the slider says of a value."""
+        return words.percent(value, self.decimals) if self.percent else f"{value:.{self.decimals}f}"
 
 
 def slider(

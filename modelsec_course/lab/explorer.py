@@ -15,7 +15,7 @@ from IPython.display import display
 from modelsec_course.lab.controls import Slider, slider
 from modelsec_course.lab.markup import PROSE, box, clip, esc, inline, plain
 from modelsec_course.lab.sandbox import figures_apart
-from modelsec_course.lab.style import Shown, use_style
+from modelsec_course.lab.style import THEMES, Shown, use_style
 
 # ipywidgets draws a menu's arrow in black, which the dark theme swallows.
 ARROW = (
@@ -75,7 +75,7 @@ class Explorer(widgets.VBox):
 
         That control is the first slider of real numbers, else the first of all; the others stay as they are.
         """
-        name = next((name for name, c in self.controls.items() if isinstance(c, widgets.FloatSlider)), None)
+        name = next((name for name, c in self.controls.items() if isinstance(c, Slider) and not c.whole), None)
         name = name or next(iter(self.controls))
         frames = [self._still(name, *setting) for setting in _settings(self.controls[name], count)]
         others = [f"{c.description} {_reading(c)}" for other, c in self.controls.items() if other != name]
@@ -85,7 +85,7 @@ class Explorer(widgets.VBox):
         columns = f"repeat(auto-fit,minmax(min(100%,{round(LEGIBLE * widest)}px),1fr))"
         style = f"display:grid;gap:.6rem 1.2rem;grid-template-columns:{columns}"
         strip = f'class="stills" style="{style}" role="group" aria-label="{esc(plain(note))}"'
-        return f"{caption}<div {strip}>{''.join(frames)}</div>"
+        return f"{THEMES}{caption}<div {strip}>{''.join(frames)}</div>"
 
     def _still(self, name: str, label: str, value: Any) -> str:
         try:
@@ -153,10 +153,10 @@ def _settings(control: widgets.Widget, count: int) -> list[tuple[str, Any]]:
         labels = control._options_labels[:count]
         return list(zip(labels, control._options_values, strict=False))
     steps = round((control.max - control.min) / control.step)
-    kind = int if isinstance(control, widgets.IntSlider) else float
+    kind = int if control.whole else float
     at = dict.fromkeys(round(step) for step in np.linspace(0, steps, min(count, steps + 1)))
     values = [kind(round(control.min + step * control.step, 10)) for step in at]
-    return [(format(value, control.readout_format), value) for value in values]
+    return [(control.reading(value), value) for value in values]
 
 
 def _reading(control: widgets.Widget) -> str:
@@ -165,7 +165,7 @@ def _reading(control: widgets.Widget) -> str:
         return "on" if control.value else "off"
     if isinstance(control, widgets.Dropdown):
         return str(control.label)
-    return format(control.value, control.readout_format)
+    return control.reading(control.value)
 
 
 def _control(name: str, setting: Any, label: str) -> widgets.Widget:

@@ -1,14 +1,16 @@
-"""Models to test a learner's attack on, and what every attack's check looks at."""
+"""What several labs' exercises share: models to try an attack on, watchers, and checks of balls, seeds and shapes."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from modelsec_course import data, evasion, models, runtime, zoo
-from modelsec_course.lab.exercise import expect
+from modelsec_course.lab.exercise import expect, expect_close
 
 
 def flat(weight: Tensor, bias: Tensor) -> nn.Module:
@@ -57,14 +59,6 @@ def class_distances(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return torch.where(slope > 0, gap / slope.clamp_min(1e-9), torch.inf).clamp_min(0)
 
 
-def shaped_like_x(result, args, kwargs) -> None:
-    """Every attack returns a tensor shaped like its input."""
-    x = kwargs.get("x", args[1] if len(args) > 1 else None)
-    expect(isinstance(result, Tensor), f"expected a tensor, got a {type(result).__name__}")
-    expect(result.shape == x.shape, f"expected the shape of x, {tuple(x.shape)}, got {tuple(result.shape)}")
-    expect(not result.requires_grad, "the result still drags its gradient graph along: return it with .detach()")
-
-
 def l2_length(x_adv: Tensor, x: Tensor) -> Tensor:
     return evasion.NORMS["l2"].length(x_adv - x).detach()
 
@@ -74,9 +68,98 @@ def still_right(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         return model(x).argmax(1) == y
 
 
-def expect_inside(x_adv: Tensor, x: Tensor, eps: float) -> None:
+# ------------------------------------------------------------------------------------------------------------ watchers
+
+
+class Watched(nn.Module):
+    """A model, or any function of a batch, that notes what it is asked: `asked`, the batches; `rows`, their rows."""
+
+    def __init__(self, answer: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.answer, self.asked, self.rows = answer, [], 0
+        self.training = getattr(answer, "training", False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.asked.append(x.detach().clone())
+        self.rows += len(x)
+        return self.answer(x)
+
+
+class WatchedAttack:
+    """An attack that notes what it is given: `given`, one (model, x, y) for each call."""
+
+    def __init__(self, attack: Callable[[Any, Tensor, Tensor], Tensor]):
+        self.attack, self.given = attack, []
+
+    def __call__(self, model: Any, x: Tensor, y: Tensor) -> Tensor:
+        self.given.append((model, x.clone(), y.clone()))
+        return self.attack(model, x, y)
+
+
+# ------------------------------------------------------------------------------------------------------------ the ball
+
+
+def expect_pixels(x: Tensor, what: str = "pixels") -> None:
+    expect((x >= 0) & (x <= 1), f"{what} must stay in [0, 1], but they go from {x.min():.3g} to {x.max():.3g}")
+
+
+def expect_inside(x_adv: Tensor, x: Tensor, eps: float, where: str = "") -> None:
+    """`where`: what to say of other pictures than the result, like " that the model was asked about"."""
     gap = (x_adv - x).abs().max().item()
-    expect(gap <= eps + 1e-6, f"with eps = {eps}, a pixel changed by {gap:.4g}")
-    expect(
-        x_adv.min() >= 0 and x_adv.max() <= 1, f"pixels must stay in [0, 1], got {x_adv.min():.3g} to {x_adv.max():.3g}"
-    )
+    expect(gap <= eps + 1e-6, f"with eps = {eps}, a pixel{where} changed by {gap:.4g}")
+    expect_pixels(x_adv, f"pixels{where}")
+
+
+def expect_asked_inside(model: Watched, x: Tensor, eps: float) -> None:
+    """The way to the result counts too: every batch shaped like x that the model was asked about."""
+    for at in model.asked:
+        if at.shape == x.shape:
+            expect_inside(at, x, eps, " that the model was asked about")
+
+
+def stays_in_the_ball(attack: Callable[..., Tensor]) -> None:
+    """Never leaves the ball of radius ε, nor [0, 1]"""
+    model, x, y = curved_model()
+    for eps in (0.03, 0.3):
+        expect_inside(attack(model, x, y, eps), x, eps)
+
+
+# ----------------------------------------------------------------------------------------------------- seeds and shapes
+
+
+def expect_draws(draw: Callable[[torch.Generator], Tensor], what: str) -> None:
+    """draw(generator): the same seed must give the same, another seed something else."""
+    one, same, other = (draw(runtime.generator(seed)) for seed in (1, 1, 2))
+    expect_close(same, one, 1e-6, f"{what} when the seed is the same")
+    expect((one != other).any(), f"another seed gives the same for {what}: is every draw from `generator`?")
+
+
+def argument(args: tuple, kwargs: dict, place: int, name: str) -> Any:
+    """What a property passed to the learner's function, by position or by name."""
+    return args[place] if place < len(args) else kwargs[name]
+
+
+def expect_tensor(result: Any, shape: Sequence[int], what: str = "the result") -> None:
+    expect(isinstance(result, Tensor), f"{what}: expected a tensor, got a {type(result).__name__}")
+    got, want = tuple(result.shape), tuple(shape)
+    expect(got == want, f"{what}: expected the shape {want}, got {got}")
+
+
+def expect_tensors(result: Any, **shapes: Sequence[int]) -> None:
+    """That a function returned several tensors, each by its name and its shape: x_adv=x.shape, spent=(len(x),)."""
+    names = f"return {len(shapes)} tensors: {', '.join(shapes)}"
+    expect(isinstance(result, tuple), f"{names}; got a {type(result).__name__}")
+    expect(len(result) == len(shapes), f"{names}; got {len(result)}")
+    for part, (name, shape) in zip(result, shapes.items(), strict=True):
+        expect_tensor(part, shape, name)
+
+
+def shaped_like_x(result: Any, args: tuple, kwargs: dict) -> None:
+    """Every attack returns a tensor shaped like its input, its second parameter."""
+    expect_tensor(result, argument(args, kwargs, 1, "x").shape, "x_adv, shaped like x")
+    expect(not result.requires_grad, "the result still drags its gradient graph along: return it with .detach()")
+
+
+def one_for_each_row(result: Any, args: tuple, kwargs: dict) -> None:
+    """One number for each row of the first parameter."""
+    expect_tensor(result, (len(argument(args, kwargs, 0, "features")),), "one number for each row")

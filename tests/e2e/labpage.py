@@ -61,6 +61,7 @@ class LabPage:
         self.page.goto(f"{self.server.url}/lab/workspaces/e2e/tree/{name}?reset&token={self.server.token}")
         self.notebook.locator(".jp-Notebook .jp-Cell").first.wait_for()
         self.idle()
+        self.changed_by_opening = self.page.locator(".lm-TabBar-tab.jp-mod-current.jp-mod-dirty").count() > 0
         return self
 
     def close(self) -> None:

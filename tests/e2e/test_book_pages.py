@@ -11,6 +11,7 @@ LONG = "<p>Words of a long text.</p>" * 60
 def page_of(number, title, words):
     sections = [Section("top", title, 1, ["Before all."]), Section("idea", "The idea", 2, [words])]
     body = f'<div class="prose"><h1 id="top">{title}</h1>{LONG}<h2 id="idea">The idea</h2><p>{words}</p>{LONG}</div>'
+    body += '<div class="code"><div class="highlight"><pre><span class="k">return</span></pre></div></div>'
     body += "<details><summary>Answer</summary><p>forty-two</p></details>"
     return Page(f"{number}_lab", title, body, sections)
 
@@ -92,7 +93,9 @@ def test_on_paper_there_is_the_text_alone_and_every_answer(opened):
     assert not page.locator("#side").is_visible()
     assert not page.locator(".pager").is_visible()
     assert page.get_by_text("forty-two").is_visible()
-    assert page.evaluate("getComputedStyle(document.querySelector('main p')).color") == "rgb(0, 0, 0)"
+    colours = "(s) => getComputedStyle(document.querySelector(s)).color"
+    assert page.evaluate(colours, "main p") == "rgb(0, 0, 0)"
+    assert page.evaluate(colours, "main .k") == "rgb(122, 46, 142)"  # the light theme's, on white
 
 
 def test_without_scripts_everything_can_be_read(opened):

@@ -18,7 +18,7 @@ expect = sync_api.expect
 expect.set_options(timeout=60_000)
 
 ROOT = Path(__file__).resolve().parents[2]
-LABS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+LABS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 STUB = re.compile(r"raise NotImplementedError\(.*\)")
 MISTAKES = {  # plausible answers, wrong; where a lab has none here, None is returned
     "00.classify_incident": 'return {"integrity"} if incident.wrong_answers else set()',
@@ -89,13 +89,29 @@ def test_it_runs_without_an_error_or_a_warning(lab):
     assert lab.notebook.locator('[data-mime-type="application/vnd.jupyter.stderr"]').all_inner_texts() == []
 
 
+def test_opening_it_changed_nothing(lab):
+    assert not lab.changed_by_opening
+
+
+def test_prose_cards_and_code_share_one_column(lab):
+    edges = lab.evaluate("""shown => [...document.querySelectorAll(
+        ['.jp-MarkdownOutput', '.jp-OutputArea-output .msec:not(.msec-quiz *)', '.jp-CodeCell .jp-CodeMirrorEditor']
+            .map(part => `${shown} ${part}`).join())]
+        .map(e => e.getBoundingClientRect()).filter(box => box.width > 0)
+        .map(box => [Math.round(box.left), Math.round(box.right)].join())""")
+    assert len(edges) > 20
+    assert len(set(edges)) == 1
+
+
 def test_no_progress_bar_is_left_behind(lab):
     assert lab.outputs.locator(".widget-hprogress").count() == 0
     assert not [text for text in lab.outputs.all_inner_texts() if re.search(r"\d(it/s|s/it)", text)]
 
 
 def test_every_picture_has_words(lab):
-    pictures = [(image.get_attribute("alt") or "") for image in lab.outputs.locator("img").all()]
+    alone = lab.outputs.locator("img").and_(lab.page.locator(":not(.msec-grid img)"))
+    pictures = [image.get_attribute("alt") or "" for image in alone.all()]
+    pictures += [grid.get_attribute("aria-label") or "" for grid in lab.outputs.locator(".msec-grid").all()]
     assert pictures
     assert all(len(alt) > 20 for alt in pictures), pictures
     assert len(set(pictures)) == len(pictures)

@@ -21,12 +21,13 @@ function score(entry, terms) {
   return total;
 }
 
+const cut = (text) => text.length > 130 ? text.slice(0, text.lastIndexOf(" ", 130)) + " …" : text;
+
 function snippet(entry, terms) {
   const at = Math.min(...terms.map((term) => entry.inWords.indexOf(term)).filter((place) => place >= 0));
-  if (!Number.isFinite(at)) return entry.words.slice(0, 110) + (entry.words.length > 110 ? " …" : "");
+  if (!Number.isFinite(at)) return cut(entry.words);
   const start = Math.max(0, entry.words.lastIndexOf(" ", Math.max(0, at - 40)));
-  const end = start + 130;
-  return (start ? "… " : "") + entry.words.slice(start, end).trim() + (end < entry.words.length ? " …" : "");
+  return (start ? "… " : "") + cut(entry.words.slice(start).trim());
 }
 
 function marked(text, terms) {

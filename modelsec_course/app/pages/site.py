@@ -32,7 +32,7 @@ SHELL = """<!DOCTYPE html>
 {styles}
 <script defer src="search-index.js"></script>
 <script defer src="book.js"></script>
-</head><body>
+</head><body class="msec-auto">
 <a class="skip" href="#main">Skip to the text</a>
 <div class="bar"><a href="index.html">Model Security</a>
 <button type="button" id="menu" aria-expanded="false" aria-controls="side" hidden>Contents</button></div>

@@ -16,7 +16,7 @@ LAB = Lab(
         "test an attack against a closed form before trusting it",
         "attack a defence through the defence",
     ),
-    seconds=30,
+    seconds=40,
     part="Integrity at test time",
     stage="model",
 )

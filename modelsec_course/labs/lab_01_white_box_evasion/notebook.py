@@ -201,8 +201,8 @@ claim("More than a third become a limit of 120 when the attacker wants it", want
 
 # %% [markdown]
 # Red, eight corners, four letters: for you nothing has changed. The model's answer hangs on something else as well, and
-# its gradient says on what. But not every answer is equally near, and not every sign falls. So measure: 96 signs, four
-# of each kind, three sizes of ε, an interval for each share, and the control.
+# its gradient says on what. Is STOP a special case? Measure 96 signs, four of each kind, at three sizes of ε, with an
+# interval for each share, and the control.
 
 # %%
 kinds = torch.arange(96) % 24

@@ -15,7 +15,7 @@ from modelsec_course.labs.common import (
     linear_model,
     shaped_like_x,
     still_right,
-)  # fmt: skip
+)
 from modelsec_course.labs.lab_01_white_box_evasion.exercises.deepfool import near_on_digits
 from modelsec_course.labs.lab_01_white_box_evasion.exercises.shared import in_the_box
 

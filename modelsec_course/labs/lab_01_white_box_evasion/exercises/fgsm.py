@@ -8,13 +8,7 @@ from torch import Tensor
 
 from modelsec_course import evasion
 from modelsec_course.lab.exercise import Exercise, expect_close
-from modelsec_course.labs.common import (
-    curved_model,
-    linear_model,
-    shaped_like_x,
-    still_right,
-)  # fmt: skip
-from modelsec_course.labs.lab_01_white_box_evasion.exercises.shared import stays_in_the_ball
+from modelsec_course.labs.common import curved_model, linear_model, shaped_like_x, stays_in_the_ball, still_right
 
 
 def _corner(attack):

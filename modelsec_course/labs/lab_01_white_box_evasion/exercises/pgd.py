@@ -6,18 +6,19 @@ import functools
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from modelsec_course import evasion
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
 from modelsec_course.labs.common import (
+    Watched,
     curved_model,
     digits_model,
+    expect_asked_inside,
     expect_inside,
     linear_model,
     shaped_like_x,
     still_right,
-)  # fmt: skip
+)
 from modelsec_course.labs.lab_01_white_box_evasion.exercises.fgsm import exact_accuracy, fgsm, loss_gradient
 
 
@@ -39,19 +40,9 @@ def _one_step_is_fgsm(attack):
 def _stays_on_the_way(attack):
     """Steps back into the ball after each step, not only at the end"""
     model, x, y = curved_model()
-    farthest = 0.0
-
-    class Watched(nn.Module):
-        def forward(self, at):
-            nonlocal farthest
-            if at.shape == x.shape:
-                farthest = max(farthest, (at - x).abs().max().item())
-            return model(at)
-
-    attack(Watched(), x, y, 0.1, 12, 0.05)
-    expect(
-        farthest <= 0.1 + 1e-6, f"with eps = 0.1, the model was asked about a point that is {farthest:.3g} away from x"
-    )
+    watched = Watched(model)
+    attack(watched, x, y, 0.1, 12, 0.05)
+    expect_asked_inside(watched, x, 0.1)
 
 
 def _pgd_exact(attack):
@@ -111,6 +102,9 @@ EXERCISE = Exercise(
         "steps back only at the end": lambda model, x, y, eps, steps=20, step_size=None: (
             x + (_pgd_wrong(model, x, y, eps, steps, step_size, project="no") - x).clamp(-eps, eps)
         ),
+        "clamps to [0, 1] only at the end": lambda model, x, y, eps, steps=20, step_size=None: _pgd_wrong(
+            model, x, y, eps, steps, step_size, clamp=False
+        ).clamp(0, 1),
         "keeps the first gradient": functools.partial(_pgd_wrong, fresh=False),
         "forgets that pixels end at 0 and 1": functools.partial(_pgd_wrong, clamp=False),
         "steps down the loss": functools.partial(_pgd_wrong, sign=-1),

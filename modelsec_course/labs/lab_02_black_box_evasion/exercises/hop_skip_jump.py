@@ -7,17 +7,18 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from modelsec_course import runtime
 from modelsec_course.lab.exercise import Exercise, expect
 from modelsec_course.labs.common import (
+    Watched,
     class_distances,
+    expect_pixels,
     l2_length,
     linear_model,
+    shaped_like_x,
     still_right,
-)  # fmt: skip
-from modelsec_course.labs.lab_02_black_box_evasion.exercises.nes_gradient import Asked
+)
 
 
 def _walled():
@@ -55,11 +56,10 @@ def _hop_distance(attack):
 def _hop_near(attack):
     """Looks around near the boundary point: directions are at length 1"""
     model, x, y, start, _ = _walled()
-    fools, asked = _only_labels(model, y), []
-    watched = lambda z: asked.append(z.clone()) or fools(z)  # noqa: E731
-    at = attack(fools, x, start, 0, 60, runtime.generator(4))
-    attack(watched, x, start, 1, 60, runtime.generator(4))
-    near = (torch.stack([l2_length(z, at) for z in asked]) < l2_length(at, x) / 5).float().sum(0).median().item()
+    fools = Watched(_only_labels(model, y))
+    at = attack(fools.answer, x, start, 0, 60, runtime.generator(4))
+    attack(fools, x, start, 1, 60, runtime.generator(4))
+    near = (torch.stack([l2_length(z, at) for z in fools.asked]) < l2_length(at, x) / 5).float().sum(0).median().item()
     expect(
         near >= 60, f"only {near:.0f} of the points asked lie within distance / 5 of the boundary point, expected 60"
     )
@@ -72,7 +72,7 @@ def _hop_fools(attack):
         x_adv = attack(_only_labels(model, y), x, start, turns, 20, runtime.generator(1))
         standing = int(still_right(model, x_adv, y).sum())
         expect(standing == 0, f"{standing} of {len(y)} results are read correctly")
-        expect(x_adv.min() >= 0 and x_adv.max() <= 1, f"pixels from {x_adv.min():.3g} to {x_adv.max():.3g}")
+        expect_pixels(x_adv)
 
 
 def _hop_hops(attack):
@@ -89,7 +89,7 @@ def _hop_hops(attack):
 def _hop_asks(attack):
     """Asks no more than the budget: `probes` and a few halvings in each turn"""
     model, x, y, start, _ = _walled()
-    fools = Asked(_only_labels(model, y))
+    fools = Watched(_only_labels(model, y))
     attack(fools, x, start, 3, 40, runtime.generator(3))
     asked, most = fools.rows / len(x), 3 * (40 + 40) + 20
     expect(asked <= most, f"3 turns of 40 probes asked {asked:.0f} times about each input, expected at most {most}")
@@ -179,12 +179,6 @@ def _hop_counting(fools, x, start, turns, probes, generator):
     return best.view(shape)
 
 
-def _one_shape(result, args, kwargs) -> None:
-    x = kwargs.get("x", args[1] if len(args) > 1 else None)
-    expect(isinstance(result, Tensor), f"expected a tensor, got a {type(result).__name__}")
-    expect(result.shape == x.shape, f"expected the shape of x, {tuple(x.shape)}, got {tuple(result.shape)}")
-
-
 EXERCISE = Exercise(
     "02.hop_skip_jump",
     title="HopSkipJump: labels are enough",
@@ -197,7 +191,7 @@ EXERCISE = Exercise(
         "`unit(votes)` is the direction.",
         "Then `point = step_out(fools, at, unit(votes), step)`, and `at = bisect(fools, x, point)`.",
     ],
-    returns=_one_shape,
+    returns=shaped_like_x,
     timeout=30.0,
     second=_hop_counting,
     mutants={

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 
 import torch
-from torch import Tensor
 
 from modelsec_course import evasion, runtime
 from modelsec_course.lab.exercise import Exercise, expect
-from modelsec_course.labs.common import (
-    curved_model,
-    digits_model,
-    expect_inside,
-    still_right,
-)  # fmt: skip
-from modelsec_course.labs.lab_02_black_box_evasion.exercises.nes_gradient import Asked
+from modelsec_course.labs.common import Watched, argument, digits_model, expect_tensors, stays_in_the_ball, still_right
 
 
 def _square_ball(attack):
     """Never leaves the ball of radius ε, nor [0, 1]"""
-    model, x, y = curved_model()
-    for eps in (0.03, 0.3):
-        x_adv, _ = attack(model, x, y, eps, 25, runtime.generator(0))
-        expect_inside(x_adv, x, eps)
+    stays_in_the_ball(lambda model, x, y, eps: attack(model, x, y, eps, 25, runtime.generator(0))[0])
 
 
 def _square_counts(attack):
@@ -32,7 +23,7 @@ def _square_counts(attack):
     model, x, y = digits_model(12)
     y = torch.cat([y[:9], (y[9:] + 1) % 10])  # the last three are read wrongly from the start
     for queries in (1, 2, 30):
-        asked = Asked(model)
+        asked = Watched(model)
         _, spent = attack(asked, x, y, 0.2, queries, runtime.generator(1))
         expect(spent.max() <= queries, f"queries = {queries}: one input was asked about {int(spent.max())} times")
         expect(
@@ -52,11 +43,10 @@ def _square_best(attack):
     model, x, y = digits_model(12)
     margin = evasion.LOSSES["margin"]
     for i in range(6):
-        seen = []
-        watched = Asked(lambda z, seen=seen: seen.append(z.clone()) or model(z))
+        watched = Watched(model)
         x_adv, _ = attack(watched, x[i : i + 1], y[i : i + 1], 0.05, 25, runtime.generator(i))
         with torch.no_grad():
-            every, final = torch.cat(seen), margin(model(x_adv), y[i : i + 1]).item()
+            every, final = torch.cat(watched.asked), margin(model(x_adv), y[i : i + 1]).item()
             best = margin(model(every), y[i : i + 1].expand(len(every))).max().item()
         expect(
             final > best - 1e-4, f"the best score that was asked is {best:.3f}, but the result's is only {final:.3f}"
@@ -67,14 +57,10 @@ def _square_rejects(attack):
     """A square that is turned down leaves no trace: the best of a scripted row of scores comes back"""
     x, y = torch.full((1, 1, 6, 6), 0.5), torch.zeros(1, dtype=torch.int64)
     for script in ((-9, -2, -6, -4, -3, -5), (-9, -7, -8, -4, -6, -5)):
-        seen = []
-
-        def model(z, script=script, seen=seen):
-            seen.append(z.clone())
-            return torch.tensor([[0.0, script[min(len(seen), 6) - 1]]])
-
+        replies = itertools.chain(script, itertools.repeat(script[-1]))
+        model = Watched(lambda z, replies=replies: torch.tensor([[0.0, next(replies)]]))
         x_adv, _ = attack(model, x, y, 0.1, 6, runtime.generator(0))
-        same = torch.equal(x_adv, seen[script.index(max(script))])
+        same = torch.equal(x_adv, model.asked[script.index(max(script))])
         expect(
             same, f"the scores were {', '.join(map(str, script))}, but the picture of {max(script)} did not come back"
         )
@@ -89,15 +75,8 @@ def _square_fools(attack):
 
 
 def _pair(result, args, kwargs) -> None:
-    x = kwargs.get("x", args[1] if len(args) > 1 else None)
-    expect(
-        isinstance(result, tuple) and len(result) == 2 and all(isinstance(part, Tensor) for part in result),
-        "expected two tensors, x_adv and spent",
-    )
-    expect(
-        result[0].shape == x.shape, f"x_adv: expected the shape of x, {tuple(x.shape)}, got {tuple(result[0].shape)}"
-    )
-    expect(result[1].shape == x.shape[:1], f"spent: expected {len(x)} numbers, got shape {tuple(result[1].shape)}")
+    x = argument(args, kwargs, 1, "x")
+    expect_tensors(result, x_adv=x.shape, spent=x.shape[:1])
     expect(not result[0].requires_grad, "x_adv drags a gradient along: the attack needs none, use torch.no_grad()")
 
 

@@ -8,10 +8,7 @@ import torch
 
 from modelsec_course import evasion
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
-from modelsec_course.labs.common import (
-    digits_model,
-    still_right,
-)  # fmt: skip
+from modelsec_course.labs.common import WatchedAttack, digits_model, still_right
 
 
 def _readers():
@@ -53,15 +50,10 @@ def _rate_none(rate):
 def _rate_crafts(rate):
     """The attack sees the surrogate, never the victim"""
     surrogate, victim, x, y = _readers()
-    given = []
-
-    def watched(model, x, y):
-        given.append(model)
-        return _turn(model, x, y)
-
+    watched = WatchedAttack(_turn)
     rate(watched, surrogate, victim, x, y)
-    expect(given, "the attack was never called")
-    expect(all(model is surrogate for model in given), "the attack was given the victim")
+    expect(watched.given, "the attack was never called")
+    expect(all(model is surrogate for model, _, _ in watched.given), "the attack was given the victim")
 
 
 def _rate_own(rate):

@@ -6,10 +6,7 @@ import torch
 
 from modelsec_course import evasion, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
-from modelsec_course.labs.common import (
-    digits_model,
-    still_right,
-)  # fmt: skip
+from modelsec_course.labs.common import digits_model, still_right
 
 
 def _round(x):

@@ -6,10 +6,7 @@ import torch
 from torch import nn
 
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
-from modelsec_course.labs.common import (
-    digits_model,
-    flat,
-)  # fmt: skip
+from modelsec_course.labs.common import digits_model, flat
 from modelsec_course.labs.lab_03_evaluating_honestly.exercises.shared import shares
 
 

@@ -9,15 +9,7 @@ from torch import Tensor, nn
 
 from modelsec_course import evasion, runtime
 from modelsec_course.lab.exercise import Exercise, expect
-from modelsec_course.labs.common import (
-    curved_model,
-    digits_model,
-    expect_inside,
-    flat,
-    linear_model,
-    shaped_like_x,
-    still_right,
-)  # fmt: skip
+from modelsec_course.labs.common import digits_model, flat, linear_model, shaped_like_x, stays_in_the_ball, still_right
 from modelsec_course.labs.lab_03_evaluating_honestly.exercises.shared import shares
 
 
@@ -53,13 +45,6 @@ def _exact(attack):
             say = f"at eps = {eps}, {left} of {len(y)} inputs stand although some class can be reached"
             expect(left == 0, f"{say}: does the score climb to every class, and is each success kept?")
             expect(lost == 0, f"at eps = {eps}, {lost} of {len(y)} inputs fall that no change within eps can break")
-
-
-def _target_ball(attack):
-    """Never leaves the ball of radius ε, nor [0, 1]"""
-    model, x, y = curved_model()
-    for eps in (0.03, 0.3):
-        expect_inside(attack(model, x, y, eps), x, eps)
 
 
 def _beats_one(attack):
@@ -113,7 +98,7 @@ EXERCISE = Exercise(
     "03.every_target",
     title="Try every class",
     reference=every_target,
-    properties=[_behind_the_decoy, _exact, _target_ball, _beats_one],
+    properties=[_behind_the_decoy, _exact, stays_in_the_ball, _beats_one],
     hints=[
         "A loop over all classes k. `climb` makes score(logits) large, one number for each input: which score is large "
         "when the model says k and not y?",

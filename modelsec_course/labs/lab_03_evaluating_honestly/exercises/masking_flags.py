@@ -10,10 +10,7 @@ from torch import nn
 
 from modelsec_course import evasion, robustness, runtime, zoo
 from modelsec_course.lab.exercise import Exercise, expect
-from modelsec_course.labs.common import (
-    digits_model,
-    still_right,
-)  # fmt: skip
+from modelsec_course.labs.common import digits_model, still_right
 
 FLAGS = {"no slope", "randomness", "black box", "stands everything"}
 

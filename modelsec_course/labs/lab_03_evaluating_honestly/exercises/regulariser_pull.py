@@ -8,9 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
-from modelsec_course.labs.common import (
-    linear_model,
-)  # fmt: skip
+from modelsec_course.labs.common import linear_model
 
 
 def _decay(model, x, y):

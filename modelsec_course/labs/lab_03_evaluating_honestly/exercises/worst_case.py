@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
-from modelsec_course.labs.common import (
-    still_right,
-)  # fmt: skip
+from modelsec_course.labs.common import WatchedAttack, still_right
 from modelsec_course.labs.lab_03_evaluating_honestly.exercises.shared import shares
 
 
@@ -27,17 +25,6 @@ def _scales() -> tuple[nn.Module, Tensor, Tensor]:
 
 def _brighter(by: float):
     return lambda model, x, y: (x + by).clamp(0, 1)
-
-
-class _Watched:
-    """An attack that notes what it is given."""
-
-    def __init__(self, attack):
-        self.attack, self.given = attack, []
-
-    def __call__(self, model, x, y):
-        self.given.append((x.clone(), y.clone()))
-        return self.attack(model, x, y)
 
 
 def _minimum(worst_case):
@@ -62,16 +49,14 @@ def _wrong_already(worst_case):
 def _only_the_standing(worst_case):
     """Each attack is given only what still stands, with its labels"""
     model, x, y = _scales()
-    first, second = _Watched(_brighter(0.05)), _Watched(_brighter(-0.05))
+    first, second = WatchedAttack(_brighter(0.05)), WatchedAttack(_brighter(-0.05))
     worst_case(model, x, y, {"first": first, "second": second}, 0.06)
     expect(len(first.given) == len(second.given) == 1, "each attack should run once")
     for watched, keep, when in ((first, list(range(10)), "right"), (second, [0, 1, 2, *range(5, 10)], "left standing")):
-        expect(
-            len(watched.given[0][0]) == len(keep),
-            f"an attack got {len(watched.given[0][0])} inputs; {len(keep)} are {when}",
-        )
-        expect_close(watched.given[0][0], x[keep], 1e-6, "the inputs that the attack got")
-        expect_close(watched.given[0][1].float(), y[keep].float(), 1e-6, "the labels that the attack got")
+        (_, inputs, labels) = watched.given[0]
+        expect(len(inputs) == len(keep), f"an attack got {len(inputs)} inputs; {len(keep)} are {when}")
+        expect_close(inputs, x[keep], 1e-6, "the inputs that the attack got")
+        expect_close(labels.float(), y[keep].float(), 1e-6, "the labels that the attack got")
 
 
 def _budget(worst_case):

@@ -12,8 +12,12 @@ from torch import Tensor, nn
 
 from modelsec_course import evasion, models, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
-from modelsec_course.labs.common import digits_model
+from modelsec_course.labs.common import Watched, digits_model, expect_asked_inside
 from modelsec_course.labs.lab_04_training_and_proving.exercises.shared import toy_batch
+
+
+def _network() -> nn.Module:
+    return models.initialise(models.cnn(6, 1, 3), runtime.generator(0))
 
 
 def _plane() -> tuple[nn.Module, Tensor, Tensor]:
@@ -61,7 +65,7 @@ def _second_step(step):
 
 def _plain_step(step):
     """ε = 0 is an ordinary training step"""
-    net, x, y = models.initialise(models.cnn(6, 1, 3), runtime.generator(0)), toy_batch(), torch.arange(12) % 3
+    net, x, y = _network(), toy_batch(), torch.arange(12) % 3
     twin = copy.deepcopy(net)
     got = step(net, torch.optim.SGD(net.parameters(), lr=0.1), x, y, 0.0, 3)
     loss = F.cross_entropy(twin(x), y)
@@ -74,23 +78,9 @@ def _plain_step(step):
 
 def _stays_in_the_ball(step):
     """Never shows the model a picture farther than ε from x, nor one outside [0, 1]"""
-    seen: list[Tensor] = []
-
-    class Watched(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.net = models.initialise(models.cnn(6, 1, 3), runtime.generator(0))
-
-        def forward(self, at):
-            seen.append(at.detach().clone())
-            return self.net(at)
-
-    net, x = Watched(), torch.rand(8, 1, 6, 6, generator=runtime.generator(2)).round()  # black and white
+    net, x = Watched(_network()), torch.rand(8, 1, 6, 6, generator=runtime.generator(2)).round()  # black and white
     step(net, torch.optim.SGD(net.parameters(), lr=0.1), x, torch.arange(8) % 3, 0.1, 5)
-    for at in (at for at in seen if at.shape == x.shape):
-        gap = (at - x).abs().max().item()
-        expect(gap <= 0.1 + 1e-6, f"with eps = 0.1, the model saw a pixel that changed by {gap:.3g}")
-        expect(at.min() >= 0 and at.max() <= 1, f"the model saw pixels from {at.min():.3g} to {at.max():.3g}")
+    expect_asked_inside(net, x, 0.1)
 
 
 def _hard_examples(step):
@@ -109,10 +99,9 @@ def _steps_reach_the_attack(step):
     """Each of the attack's steps asks the model: six steps more, at least six calls more"""
     calls = []
     for steps in (3, 9):
-        net, asked = models.initialise(models.cnn(6, 1, 3), runtime.generator(0)), []
-        net.register_forward_hook(lambda *_, asked=asked: asked.append(1))
+        net = Watched(_network())
         step(net, torch.optim.SGD(net.parameters(), lr=0.1), toy_batch(), torch.arange(12) % 3, 0.1, steps)
-        calls.append(len(asked))
+        calls.append(len(net.asked))
     few, many = calls
     expect(many >= few + 6, f"it is called {few} times with steps=3, {many} times with steps=9: is `steps` handed on?")
 

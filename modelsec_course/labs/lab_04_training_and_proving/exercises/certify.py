@@ -7,10 +7,11 @@ import functools
 import torch
 from scipy.stats import beta as beta_distribution
 from scipy.stats import norm
-from torch import Tensor, nn
+from torch import nn
 
 from modelsec_course import robustness, runtime, statistics
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
+from modelsec_course.labs.common import argument, expect_tensors
 
 
 class _Always(nn.Module):
@@ -72,11 +73,8 @@ def _fresh_samples(certify):
 
 
 def _classes_and_radii(result, args, kwargs) -> None:
-    expect(isinstance(result, tuple) and len(result) == 2, "return two tensors: classes, radii")
-    x = kwargs.get("x", args[1] if len(args) > 1 else None)
-    for name, part in zip(("classes", "radii"), result, strict=True):
-        expect(isinstance(part, Tensor), f"{name} must be a tensor, got a {type(part).__name__}")
-        expect(part.shape == x.shape[:1], f"{name} must have shape ({len(x)},), got {tuple(part.shape)}")
+    inputs = argument(args, kwargs, 1, "x").shape[:1]
+    expect_tensors(result, classes=inputs, radii=inputs)
 
 
 def certify(model, x, sigma, n0=100, n=1000, alpha=0.001, generator=None):

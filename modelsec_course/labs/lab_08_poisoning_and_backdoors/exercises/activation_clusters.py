@@ -8,10 +8,8 @@ from torch import Tensor
 
 from modelsec_course import poisoning, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
-from modelsec_course.labs.lab_08_poisoning_and_backdoors.exercises.spectral_scores import (
-    one_number_a_row,
-    poisoned_class,
-)
+from modelsec_course.labs.common import one_for_each_row
+from modelsec_course.labs.lab_08_poisoning_and_backdoors.exercises.spectral_scores import poisoned_class
 
 
 def _blobs(few: int, many: int, *, few_first: bool, gap: float = 8.0) -> tuple[Tensor, Tensor]:
@@ -54,7 +52,7 @@ def _clusters_find(cluster):
 
 
 def _flags(result, args, kwargs) -> None:
-    one_number_a_row(result, args, kwargs)
+    one_for_each_row(result, args, kwargs)
     expect(result.dtype == torch.bool, f"expected True or False for each row, got {result.dtype}")
 
 

@@ -6,10 +6,11 @@ import functools
 import itertools
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from modelsec_course import poisoning, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
+from modelsec_course.labs.common import argument, expect_tensors
 
 
 def _withstands(votes: list[int], changed: int) -> bool:
@@ -68,11 +69,9 @@ def _certificate_sound(certify):
 
 
 def _two_rows_of_numbers(result, args, kwargs) -> None:
-    pair = isinstance(result, tuple) and len(result) == 2 and all(isinstance(part, Tensor) for part in result)
-    expect(pair, "expected two tensors: the winners and their radii")
-    votes = kwargs.get("votes", args[0] if args else None)
+    rows = argument(args, kwargs, 0, "votes").shape[:1]
+    expect_tensors(result, winner=rows, radius=rows)
     for name, part in zip(("winner", "radius"), result, strict=True):
-        expect(part.shape == votes.shape[:1], f"{name}: expected {len(votes)} numbers, got shape {tuple(part.shape)}")
         expect(not part.is_floating_point(), f"{name}: expected whole numbers, got {part.dtype}")
 
 

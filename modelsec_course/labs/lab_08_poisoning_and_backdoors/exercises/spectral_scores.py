@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from modelsec_course import data, models, poisoning, runtime, training
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
+from modelsec_course.labs.common import one_for_each_row
 
 
 @functools.cache
@@ -62,13 +63,6 @@ def _spectral_finds(scores):
     expect(found > 0.75, f"{found:.0%} of 43 poisoned rows are among the 64 highest scores, expected nearly all")
 
 
-def one_number_a_row(result, args, kwargs) -> None:
-    features = kwargs.get("features", args[0] if args else None)
-    expect(isinstance(result, Tensor), f"expected a tensor, got a {type(result).__name__}")
-    shape = tuple(result.shape)
-    expect(shape == (len(features),), f"expected one number for each of {len(features)} rows, got the shape {shape}")
-
-
 def _spectral(features, *, centre=True, axis=0, kind="V"):
     rows = features - features.mean(0) if centre else features
     u, _, v = torch.linalg.svd(rows, full_matrices=False)
@@ -90,7 +84,7 @@ EXERCISE = Exercise(
         "The direction of largest spread is `Vh[0]`, a unit vector (d,). How far does each centred row reach along it?",
     ],
     second=_spectral_by_eigh,
-    returns=one_number_a_row,
+    returns=one_for_each_row,
     mutants={
         "forgets to centre": functools.partial(_spectral, centre=False),
         "the direction of least spread": functools.partial(_spectral, axis=-1),

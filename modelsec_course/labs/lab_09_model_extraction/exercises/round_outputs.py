@@ -11,6 +11,7 @@ from torch import Tensor
 
 from modelsec_course import extraction, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
+from modelsec_course.labs.common import argument, expect_tensor
 
 
 def _probabilities() -> Tensor:
@@ -62,9 +63,7 @@ def _round_down(rounded):
 
 
 def _same_shape(result, args, kwargs) -> None:
-    want = kwargs.get("probabilities", args[0] if args else None).shape
-    expect(isinstance(result, Tensor), f"expected a tensor, got a {type(result).__name__}")
-    expect(result.shape == want, f"expected shape {tuple(want)}, got {tuple(result.shape)}")
+    expect_tensor(result, argument(args, kwargs, 0, "probabilities").shape)
 
 
 def _round_rows(probabilities, decimals, *, how=math.floor, rest=True):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from modelsec_course import extraction, runtime, zoo
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
+from modelsec_course.labs.common import argument, expect_tensors
 
 
 def _logistic(d: int, n: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -49,11 +50,9 @@ def _logistic_tumours(solve):
 
 
 def _w_and_b(result, args, kwargs) -> None:
-    expect(isinstance(result, tuple) and len(result) == 2, "expected two tensors, w and b")
-    d = kwargs.get("x", args[0] if args else None).shape[1]
-    w, b = (torch.as_tensor(part) for part in result)
-    expect(w.shape == (d,), f"w: expected shape ({d},), got {tuple(w.shape)}")
-    expect(b.shape == (), f"b: expected a single number, got shape {tuple(b.shape)}")
+    if isinstance(result, tuple):
+        result = tuple(map(torch.as_tensor, result))  # b may be a Python number
+    expect_tensors(result, w=argument(args, kwargs, 0, "x").shape[1:], b=())
 
 
 def _logistic_by_hand(x, p, *, odds=torch.logit, bias=True, rows=None, dtype=torch.float64):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from modelsec_course import extraction, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
+from modelsec_course.labs.common import argument, expect_tensors
 
 
 def _softmax(d: int, classes: int, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -49,10 +50,8 @@ def _softmax_more(solve):
 
 
 def _weight_and_bias(result, args, kwargs) -> None:
-    x, p = (kwargs.get(name, args[i] if len(args) > i else None) for i, name in enumerate("xp"))
-    expect(isinstance(result, tuple) and len(result) == 2, "expected two tensors, weight and bias")
-    for name, part, want in zip(("weight", "bias"), result, ((p.shape[1], x.shape[1]), p.shape[1:]), strict=True):
-        expect(tuple(part.shape) == tuple(want), f"{name}: expected shape {tuple(want)}, got {tuple(part.shape)}")
+    x, p = argument(args, kwargs, 0, "x"), argument(args, kwargs, 1, "p")
+    expect_tensors(result, weight=(p.shape[1], x.shape[1]), bias=p.shape[1:])
 
 
 def solve_softmax(x, p):

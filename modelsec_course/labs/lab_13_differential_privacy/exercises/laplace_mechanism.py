@@ -9,6 +9,7 @@ from scipy.stats import laplace as laplace_law
 
 from modelsec_course import privacy, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
+from modelsec_course.labs.common import expect_draws, expect_tensor
 
 MANY = torch.zeros(40_000, dtype=torch.float64)
 
@@ -50,15 +51,14 @@ def _laplace_private(mechanism):
 def _laplace_shape(mechanism):
     """Answers in the shape of the value, each entry with noise of its own, from the generator"""
     value = torch.arange(1200, dtype=torch.float64).view(30, 40)
-    got = [mechanism(value, 1.0, 1.0, runtime.generator(seed)) for seed in (5, 5, 6)]
-    expect(torch.is_tensor(got[0]) and got[0].shape == (30, 40), "expected a tensor of the value's shape, (30, 40)")
-    expect(torch.equal(got[0], got[1]), "the same generator must give the same noise: draw from `generator`")
-    expect(not torch.equal(got[0], got[2]), "another generator must give other noise")
-    noise = got[0] - value
+    got = mechanism(value, 1.0, 1.0, runtime.generator(5))
+    expect_tensor(got, value.shape, "the answer, shaped like the value")
+    expect_draws(lambda generator: mechanism(value, 1.0, 1.0, generator), "the answer")
+    noise = got - value
     expect(min(noise.std(0).min(), noise.std(1).min()) > 1e-6, "each entry needs noise of its own")
     different = len(_noise(mechanism).unique())
-    words = f"{got[0].dtype}, and 40,000 draws gave {different:,} different ones: draw, and stay, in float64"
-    expect(got[0].dtype == torch.float64 and different > len(MANY) - 5, f"the answers are {words}")
+    words = f"{got.dtype}, and 40,000 draws gave {different:,} different ones: draw, and stay, in float64"
+    expect(got.dtype == torch.float64 and different > len(MANY) - 5, f"the answers are {words}")
 
 
 def laplace_mechanism(value, eps, sensitivity, generator):
