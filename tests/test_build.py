@@ -9,6 +9,7 @@ from ipykernel.ipkernel import IPythonKernel
 
 from modelsec_course.app import cli
 from modelsec_course.build import BuildError, build, checks
+from modelsec_course.build.links import link_labs
 
 ROOT = Path(__file__).resolve().parent.parent
 LAB = '''\
@@ -320,6 +321,56 @@ def test_the_command_says_a_fault_in_one_line(root, monkeypatch):
     write(root, FAULTS["nested"][0])
     with pytest.raises(SystemExit, match=r"^lab_01_lab/notebook.py:5: [^\n]*$"):
         cli.main(["build"])
+
+
+NOTEBOOKS = {"01": "01_one.ipynb", "03": "03_three.ipynb"}
+ONE, THREE = "(01_one.ipynb)", "(03_three.ipynb)"
+LINKED = {
+    "In lab 03 you": f"In [lab 03]{THREE} you",
+    "Lab 03's attack": f"[Lab 03]{THREE}'s attack",
+    "(lab 01)": f"([lab 01]{ONE})",
+    "labs 01 and 03.": f"[labs 01]{ONE} and [03]{THREE}.",
+    "labs 01, 02, 03": f"[labs 01]{ONE}, 02, [03]{THREE}",
+    "**lab 01**": f"**[lab 01]{ONE}**",
+    "see lab\n03": f"see [lab\n03]{THREE}",
+    "$x$, lab 01, $y$": f"$x$, [lab 01]{ONE}, $y$",
+    "a < b in lab 01 > c": f"a < b in [lab 01]{ONE} > c",
+}
+BARE = [
+    "lab 02 is this one", "lab 16 is planned", "a collab 03", "lab 031", "lab 3", "in 03 cases", "`lab 03`",
+    "``a ` lab 03``", "```\nlab 03\n```", "~~~python\nlab 03\n~~~\n", "[as lab 03 says](x.ipynb)", "![lab 03](x.png)",
+    "[lab 03](03_three.ipynb)", "# After lab 03", "### 2 · lab 03's figure", '<a title="lab 03">',
+    "https://x.org/lab%2003",
+    "$\\text{lab 03}$",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "linked"), LINKED.items())
+def test_a_lab_named_in_the_prose_is_a_link(text, linked):
+    assert link_labs(text, NOTEBOOKS, "02") == linked
+
+
+@pytest.mark.parametrize("text", BARE)
+def test_code_formulas_headings_links_and_labs_that_are_not_there_stay_as_they_are(text):
+    assert link_labs(text, NOTEBOOKS | {"02": "02_two.ipynb"}, "02") == text
+
+
+def test_the_build_links_text_cells_and_no_code(root):
+    write(root, "# %% [markdown]\n# See lab 02, after lab 01.\n\n# %%\nx = 1  # as in lab 02\n")
+    write(root, "# %% [markdown]\n# # Two\n", "lab_02_two")
+    build(root)
+    assert sources(root, "notebooks") == ["See [lab 02](02_two.ipynb), after lab 01.", "x = 1  # as in lab 02"]
+
+
+def test_the_start_page_lists_every_lab_before_it_is_run(root):
+    write(root, LAB)
+    write(root, "# %% [markdown]\n# # Lab 02 · Two\n", "lab_02_two")
+    build(root)
+    text = "\n".join(cell.source for cell in notebook(root, "notebooks", "start").cells)
+    assert "[A lab](01_lab.ipynb)" in text
+    assert "[Lab 02 · Two](02_two.ipynb)" in text
+    assert "[labs 00]" not in text, "a lab that does not exist has no link"
+    assert not (root / "solutions" / "start.ipynb").exists()
 
 
 def test_the_notebooks_of_this_course_are_fresh():

@@ -10,12 +10,22 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.sign import NotebookNotary
 
 from modelsec_course import __version__, files
-from modelsec_course.app import cli, copies, doctor, launch
+from modelsec_course.app import cli, copies, doctor, launch, welcome
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def edition(text, **metadata):
+    """A notebook as the build writes it, whose one code cell says `text`."""
+    cell = nbformat.v4.new_code_cell(text)
+    cell["id"] = "one"
+    made = nbformat.v4.new_notebook(cells=[cell], metadata={**copies.FIRST_METADATA, **metadata})
+    return nbformat.writes(made, indent=1, ensure_ascii=False) + "\n"
 
 
 @pytest.fixture
@@ -23,7 +33,7 @@ def root(tmp_path):
     """A course of two labs."""
     (tmp_path / "notebooks").mkdir()
     for name in ("00_start", "01_attack"):
-        (tmp_path / "notebooks" / f"{name}.ipynb").write_text(f"{name}, first edition")
+        (tmp_path / "notebooks" / f"{name}.ipynb").write_text(edition(f"{name}, first edition"))
     return tmp_path
 
 
@@ -32,15 +42,36 @@ def refresh(root):
 
 
 def work(root):
-    return {path.name: path.read_text() for path in (root / "work").glob("*.ipynb")}
+    return {
+        path.name: "\n".join(cell.source for cell in nbformat.read(path, 4).cells)
+        for path in (root / "work").glob("*.ipynb")
+    }
 
 
 def new_edition(root, text="second edition"):
-    (root / "notebooks" / "01_attack.ipynb").write_text(text)
+    (root / "notebooks" / "01_attack.ipynb").write_text(edition(text))
 
 
 def change_copy(root, text="my solution", name="01_attack.ipynb"):
-    (root / "work" / name).write_text(text)
+    (root / "work" / name).write_text(edition(text))
+
+
+def autosave(root, name="01_attack.ipynb"):
+    """What JupyterLab does to a notebook that is run and not edited."""
+    path = root / "work" / name
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.language_info = {"name": "python", "version": "3.11.2", "file_extension": ".py"}
+    notebook.metadata["toc"] = {}
+    notebook.cells[0].update(execution_count=1, outputs=[nbformat.v4.new_output("stream", text="hello")])
+    notebook.cells[0].metadata = {"trusted": True, "execution": {"iopub.status.busy": "now"}}
+    notebook.cells.append(nbformat.v4.new_code_cell(""))
+    path.write_text(nbformat.writes(notebook, indent=1).rstrip("\n"))
+
+
+def old_record(root):
+    """The record as earlier versions of the course wrote it: the digest of the edition's file alone."""
+    path = root / "work" / ".editions.json"
+    path.write_text(json.dumps({name: kept["file"] for name, kept in json.loads(path.read_text()).items()}))
 
 
 BESIDE = "01_attack (new edition).ipynb"
@@ -104,6 +135,83 @@ def test_a_changed_offer_is_not_overwritten_either(root):
     assert work(root)["01_attack (new edition 2).ipynb"] == "third edition"
 
 
+def test_what_jupyterlab_saves_by_itself_is_no_change(root):
+    refresh(root)
+    autosave(root)
+    assert refresh(root) == []
+    assert "hello" in (root / "work" / "01_attack.ipynb").read_text(), "the same edition is not delivered twice"
+    new_edition(root)
+    assert refresh(root) == []
+    assert work(root)["01_attack.ipynb"] == "second edition"
+    assert len(work(root)) == 2
+
+
+@pytest.mark.parametrize("change", ["my solution", ""])
+def test_a_changed_cell_is_a_change_however_it_was_saved(root, change):
+    refresh(root)
+    change_copy(root, change)
+    autosave(root)
+    new_edition(root)
+    assert len(refresh(root)) == 1
+    assert work(root)["01_attack.ipynb"].strip() == change
+
+
+def test_a_cell_that_became_text_is_a_change(root):
+    refresh(root)
+    path = root / "work" / "01_attack.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [nbformat.v4.new_markdown_cell(notebook.cells[0].source)]
+    nbformat.write(notebook, path)
+    new_edition(root)
+    assert len(refresh(root)) == 1
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_records_of_earlier_versions_still_know_an_untouched_copy(root, saved):
+    refresh(root)
+    old_record(root)
+    if saved:
+        notebook = nbformat.read(root / "work" / "01_attack.ipynb", as_version=4)
+        autosave(root)
+        path = root / "work" / "01_attack.ipynb"
+        now = nbformat.read(path, as_version=4)
+        now.cells = now.cells[: len(notebook.cells)]
+        nbformat.write(now, path)
+    new_edition(root)
+    assert refresh(root) == []
+    assert work(root) == {"00_start.ipynb": "00_start, first edition", "01_attack.ipynb": "second edition"}
+    assert json.loads((root / "work" / ".editions.json").read_text())["01_attack.ipynb"]["words"]
+
+
+def test_records_of_earlier_versions_still_know_a_changed_copy_and_their_offers(root):
+    refresh(root)
+    change_copy(root)
+    old_record(root)
+    new_edition(root)
+    assert len(refresh(root)) == 1
+    old_record(root)
+    assert refresh(root) == []
+    assert work(root)["01_attack.ipynb"] == "my solution"
+    assert len(work(root)) == 3
+
+
+def test_an_untouched_copy_under_an_old_record_makes_no_twin_when_only_metadata_changed(root):
+    refresh(root)
+    old_record(root)
+    autosave(root)
+    (root / "notebooks" / "01_attack.ipynb").write_text(edition("01_attack, first edition", title="new"))
+    assert refresh(root) == []
+    assert len(work(root)) == 2
+
+
+def test_a_broken_copy_is_the_learners(root):
+    refresh(root)
+    (root / "work" / "01_attack.ipynb").write_text("{half a notebook")
+    new_edition(root)
+    assert len(refresh(root)) == 1
+    assert (root / "work" / "01_attack.ipynb").read_text() == "{half a notebook"
+
+
 def test_a_copy_that_was_deleted_comes_back_in_the_newest_edition(root):
     refresh(root)
     change_copy(root)
@@ -121,7 +229,7 @@ def test_without_a_readable_record_every_copy_counts_as_the_learners(root, recor
     new_edition(root)
     assert len(refresh(root)) == 1
     assert work(root)["01_attack.ipynb"] == "01_attack, first edition"
-    assert json.loads(path.read_text())[BESIDE]
+    assert json.loads(path.read_text())[BESIDE]["words"]
 
 
 def test_writing_that_fails_leaves_the_old_file_and_no_half_one(tmp_path, monkeypatch):
@@ -137,15 +245,34 @@ def test_writing_that_fails_leaves_the_old_file_and_no_half_one(tmp_path, monkey
     assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("file", "old")]
 
 
-def test_the_lab_asked_for_is_opened_else_the_last_worked_on_else_the_first(root):
+def test_the_lab_asked_for_is_opened_else_the_start_page_else_the_first_lab(root):
     refresh(root)
     held = copies.Copies(root / "notebooks", root / "work")
     assert held.to_open(None) == "00_start.ipynb"
     assert held.to_open("1") == held.to_open("01") == "01_attack.ipynb"
-    change_copy(root)
-    assert held.to_open(None) == "01_attack.ipynb"
     with pytest.raises(SystemExit, match=r"There is no lab 7: choose one of 00, 01\."):
         held.to_open("7")
+    (root / "notebooks" / "start.ipynb").write_text(edition("course()"))
+    held.refresh()
+    assert held.to_open(None) == "start.ipynb"
+
+
+def test_the_start_pages_card_is_drawn_into_a_page_that_stays_untouched(root, monkeypatch, tmp_path):
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
+    (root / "notebooks" / "start.ipynb").write_text(edition("from modelsec_course.lab import course\n\ncourse()"))
+    held = copies.Copies(root / "notebooks", root / "work")
+    assert not held.untouched("start.ipynb")
+    held.refresh()
+    page = root / "work" / "start.ipynb"
+    welcome.draw_card(page)
+    notebook = nbformat.read(page, as_version=4)
+    assert "<svg" in notebook.cells[0].outputs[0].data["text/html"]
+    assert "01_attack.ipynb" in notebook.cells[0].outputs[0].data["text/html"]
+    assert NotebookNotary().check_signature(notebook), "JupyterLab takes the drawing out of a page that nobody signed"
+    assert held.untouched("start.ipynb")
+    assert held.refresh() == []
+    change_copy(root, "course()  # mine", "start.ipynb")
+    assert not held.untouched("start.ipynb")
 
 
 def options(monkeypatch, tmp_path, *rest, uid=1000, **given):
@@ -171,6 +298,14 @@ def test_root_is_allowed_on_loopback_only(monkeypatch, tmp_path):
     assert allowed not in options(monkeypatch, tmp_path, "--ServerApp.ip=0.0.0.0", uid=0)
 
 
+def test_the_terminal_is_left_to_the_address(monkeypatch, tmp_path):
+    made = options(monkeypatch, tmp_path)
+    assert "--Application.log_level=ERROR" in made
+    assert "--LanguageServerManager.autodetect=False" in made
+    loud = options(monkeypatch, tmp_path, "--Application.log_level=DEBUG")
+    assert [option for option in loud if "log_level" in option] == ["--Application.log_level=DEBUG"]
+
+
 def test_an_option_of_the_users_replaces_the_courses(monkeypatch, tmp_path):
     made = options(monkeypatch, tmp_path, "--LabApp.default_url=/tree")
     assert [option for option in made if "default_url" in option] == ["--LabApp.default_url=/tree"]
@@ -193,7 +328,7 @@ def test_without_the_courses_folder_lab_and_build_and_book_say_what_to_do(tmp_pa
 
 @pytest.fixture
 def server(root, tmp_path, monkeypatch):
-    """(address, token) of a real JupyterLab on the copies."""
+    """(address, token, log) of a real JupyterLab on the copies."""
     home = tmp_path / "home"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
     environment |= {"JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
@@ -211,7 +346,7 @@ def server(root, tmp_path, monkeypatch):
             time.sleep(0.2)
             pattern = r"(http://127\.0\.0\.1:\d+)/lab/tree/00_start\.ipynb\?token=(\w{20,})"
             found = re.search(pattern, log.read_text())
-        yield found[1], found[2]
+        yield found[1], found[2], log
     finally:
         process.terminate()
         process.wait(timeout=20)
@@ -234,7 +369,9 @@ def get(address, token=None):
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_jupyterlab_serves_the_copies_to_the_token_alone_with_the_courses_settings(server):
-    address, token = server
+    address, token, log = server
+    (line,) = log.read_text().splitlines()
+    assert line == f"The course is open at {address}/lab/tree/00_start.ipynb?token={token} (Ctrl-C stops it)"
     for bad in (None, "0" * len(token)):
         with pytest.raises(urllib.error.HTTPError) as caught:
             get(f"{address}/api/contents", bad)
@@ -312,7 +449,9 @@ def test_progress_is_shown_as_text(capsys):
 
     assert cli.main(["progress"]) == 0
     said = capsys.readouterr().out
-    assert all(f"Lab {number}" in said for number in rooms.labs())
+    rows = said.splitlines()
+    assert [row[:2] for row in rows[2 : 2 + len(rooms.labs())]] == rooms.labs()
+    assert len({re.search(r"\d+ of \d+", row).end() for row in rows[2 : 2 + len(rooms.labs())]}) == 1
     assert "<" not in said
 
 

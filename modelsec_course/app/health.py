@@ -16,8 +16,11 @@ class Health(Card):
     def __init__(self) -> None:
         found, self.problems = findings(ROOT)
         self.rows = [(name, found[name].split()[0] if name == "Python" else found[name]) for name in SHOWN]
-        times = ", ".join(f"lab {number} about {about(number).seconds} s" for number in labs())
-        self.rows.append(("computing", f"{times} on two CPU cores"))
+        seconds = [about(number).seconds for number in labs()]
+        whole = max(1, round(sum(seconds) / 60))
+        self.rows.append(
+            ("computing", f"{min(seconds)} to {max(seconds)} s a lab on two CPU cores, {whole} min for all")
+        )
         self.verdict = f"{len(self.problems)} to mend" if self.problems else "All is well"
 
     def text(self) -> str:

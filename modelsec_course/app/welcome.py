@@ -1,4 +1,4 @@
-"""The start page's card, drawn into the learner's copy before JupyterLab shows it: JupyterLab runs no cell by itself."""
+"""The start page's card, drawn before JupyterLab shows the page: JupyterLab runs no cell by itself."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def build(root: Path, check: bool = False) -> list[Path]:
     if entries:
         wanted |= {root / folder / GLOSSARY: glossary.page(entries, notebooks) for folder in EDITIONS}
     if labs:
-        wanted[root / "notebooks" / NAME] = front_page({path.stem: cells for path, cells in labs.items()})
+        wanted[root / "notebooks" / NAME] = front_page({stem(path): cells for path, cells in labs.items()})
     stale = [path for path, text in wanted.items() if not path.is_file() or current(path) != text]
     orphans = [path for folder in EDITIONS for path in (root / folder).glob("[0-9][0-9]_*.ipynb") if path not in wanted]
     if not check:

@@ -30,17 +30,17 @@ course()"""
 WAYS = """\
 ## Three ways through
 
-**Alone.** Begin with lab 00 and go on in order: guess before you run a cell, and solve an exercise before you open its second
-hint. Short of time? *Attacks on what a model says:* labs 00, 01, 03, 04. *What a model tells about its data:* labs 00,
-10, 13, 14.
+**Alone.** Begin with lab 00 and go on in order: guess before you run a cell, and solve an exercise before you open its
+second hint. Short of time? *How a model is fooled:* labs 00, 01, 03, 04. *What a model tells of its data:* labs 00, 10,
+13, 14.
 
 **In half a day, as a workshop.** Lab 00 to its third exercise (40 minutes); lab 01 with FGSM, PGD and the attacked
-filter (80 minutes); lab 08 to the backdoor, or lab 11's faces, shown by the one who leads (40 minutes). A lab runs to its end with nothing
-solved, so nobody is left behind.
+filter (80 minutes); lab 08 to the backdoor, or lab 11's faces, shown by the one who leads (40 minutes). A lab runs to
+its end with nothing solved, so nobody is left behind.
 
 **In a term, as a weekly class.** One lab a week: half an hour on its idea and its threat card, the exercises in pairs,
-the quiz at the end. Those who have eight weeks take labs 00, 01, 03, 04, 08, 10, 13 and 14. `solutions/` holds the instructor's
-edition; `modelsec book` writes it as web pages."""
+the quiz at the end. A class of eight weeks takes labs 00, 01, 03, 04, 08, 10, 13 and 14. `solutions/` holds the
+instructor's edition; `modelsec book` writes it as web pages."""
 
 
 def front_page(labs: Mapping[str, list[Cell]]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 # What stays as it is: fenced code, code spans, formulas, images and links, tags, headings; then a mention of labs.
 KEPT = (
     r"^ {0,3}(?P<fence>```+|~~~+).*?(?:^ {0,3}(?P=fence)|\Z)|(?P<tick>`+).+?(?P=tick)|\$\$.+?\$\$|\$[^$\n]+\$"
-    r"|!?\[(?:[^\[\]]|\[[^\]]*\])*\]\([^)]*\)|<[^>\n]+>|https?://\S+|^ {0,3}#.*?$"
+    r"|!?\[(?:[^\[\]]|\[[^\]]*\])*\]\([^)]*\)|<[A-Za-z/!][^>\n]*>|https?://\S+|^ {0,3}#.*?$"
 )
 MENTION = r"\b[Ll]abs?\s\d\d\b(?:(?:\s?–\s?|,\s|,?\s(?:and|or|to)\s)\d\d\b)*"
 PIECE = re.compile(f"{KEPT}|(?P<mention>{MENTION})", re.MULTILINE | re.DOTALL)

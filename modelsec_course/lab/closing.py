@@ -11,19 +11,21 @@ from urllib.parse import quote
 from IPython.display import display
 
 from modelsec_course.lab import store
-from modelsec_course.lab.claiming import made
+from modelsec_course.lab.claiming import Claimed, made
 from modelsec_course.lab.exercise import Lab
 from modelsec_course.lab.learner import notebook, standing
 from modelsec_course.lab.markup import Card, box, esc, inline, plain
 from modelsec_course.lab.rooms import labs, load
 from modelsec_course.lab.standing import WORDS
 
+SHOWN = 8  # claims that stand unfolded
 LOOK = """<style>
 .msec.msec a.next{display:block;margin-top:1rem;padding:.7rem 1.1rem;border-radius:6px;text-decoration:none;
 background:var(--jp-brand-color1,#1976d2);color:var(--jp-ui-inverse-font-color1,#fff)}
 .msec.msec a.next:hover strong{text-decoration:underline}.msec.msec a.next:focus-visible{outline:3px solid var(--ink)}
 .msec.msec a.next strong{font-size:1.2em}.msec.msec a.next span{display:block}
-.msec.msec .scores{display:grid;grid-template-columns:max-content max-content 1fr;gap:.2rem 1rem;align-items:center}
+.msec.msec .scores{display:grid;grid-template-columns:max-content max-content 1fr;gap:.2rem 1rem;align-items:center;
+margin:.5rem 0}
 </style>"""
 
 
@@ -51,11 +53,8 @@ class Closing(Card):
         ]
         missing = len(self.standing.answers) - self.standing.right
         wrong = sum(answer is False for answer in self.standing.answers)
-        said = ", ".join(
-            f"{count} {what}"
-            for count, what in ((wrong, "answered wrongly"), (missing - wrong, "not answered"))
-            if count
-        )
+        counts = ((wrong, "answered wrongly"), (missing - wrong, "not answered"))
+        said = ", ".join(f"{count} {what}" for count, what in counts if count)
         return rows + ([("quiz", f"○ {said}", "Quiz")] if missing else [])
 
     def scores(self) -> list[tuple[str, int, int]]:
@@ -63,7 +62,7 @@ class Closing(Card):
         return [("Exercises", one.solved, len(one.exercises)), ("Quiz", one.right, len(one.answers))]
 
     def text(self) -> str:
-        lines = [f"Lab {self.lab.number}: {self.lab.title}: what you measured"]
+        lines = [f"What you did in lab {self.lab.number}"]
         lines += [
             f"  {'✔' if claim.holds else '○'} {plain(claim.sentence)}" + _measured(claim) for claim in self.claims
         ]
@@ -73,37 +72,36 @@ class Closing(Card):
         return "\n".join(lines + ([self.note] if self.note else []))
 
     def html(self) -> str:
-        body = f'<p class="head">Lab {self.lab.number}, {esc(plain(self.lab.title))}: what you did</p>'
+        body = f'<p class="head">What you did in lab {self.lab.number}</p>'
         body += self._measured() + self._scores() + self._left()
         body += f'<p class="soft">{esc(self.note)}</p>' if self.note else ""
         tone = "good" if self.standing.complete else ""
         return LOOK + box(
-            body + self._next(), tone=tone, label=f"Lab {self.lab.number}: what you did, and what is next"
+            body + self._next(), tone=tone, label=f"What you did in lab {self.lab.number}, and what is next"
         )
 
     def _measured(self) -> str:
         if not self.claims:
             return ""
         rows = "".join(
-            f'<li><span class="icon" style="color:var(--{"good" if claim.holds else "wait"})">{"✔" if claim.holds else "○"}</span>'
-            f'{inline(claim.sentence)}<span class="soft">{esc(_measured(claim))}</span></li>'
+            f'<li><span class="icon" style="color:var(--{"good" if claim.holds else "wait"})">'
+            f"{'✔' if claim.holds else '○'}</span>{inline(claim.sentence)}"
+            f'<span class="soft">{esc(_measured(claim))}</span></li>'
             for claim in self.claims
         )
         true = sum(claim.holds for claim in self.claims)
-        heading = f"What you measured: {true} of {len(self.claims)} sentences of this lab hold in your run"
-        return f'<details{" open" * (len(self.claims) <= 8)}><summary>{heading}</summary><ul class="rows">{rows}</ul></details>'
+        head = f"What you measured: {true} of {len(self.claims)} sentences of this lab hold in your run"
+        opened = " open" * (len(self.claims) <= SHOWN)
+        return f'<details{opened}><summary>{head}</summary><ul class="rows">{rows}</ul></details>'
 
     def _scores(self) -> str:
-        return (
-            '<div class="scores">'
-            + "".join(
-                f"<span>{name}</span><span>{done} of {of}</span>"
-                f'<progress max="{of}" value="{done}" aria-label="{name}"></progress>'
-                for name, done, of in self.scores()
-                if of
-            )
-            + "</div>"
+        rows = (
+            f"<span>{name}</span><span>{done} of {of}</span>"
+            f'<progress max="{of}" value="{done}" aria-label="{name}"></progress>'
+            for name, done, of in self.scores()
+            if of
         )
+        return f'<div class="scores">{"".join(rows)}</div>'
 
     def _left(self) -> str:
         rows = "".join(
@@ -159,6 +157,5 @@ def _this_notebook(number: str, folder: Path) -> str:
     return told if told.startswith(f"{number}_") and (folder / told).is_file() else notebook(number, folder)
 
 
-def _measured(claim) -> str:
-    facts = getattr(claim, "facts", claim.measured and f"measured: {claim.measured}")
-    return f" ({facts})" if facts else ""
+def _measured(claim: Claimed) -> str:
+    return f" ({claim.facts})" if claim.facts else ""

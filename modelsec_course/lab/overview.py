@@ -7,7 +7,7 @@ from pathlib import Path
 from IPython.display import display
 
 from modelsec_course.lab.drawing import NUMERALS, Stop, draw, legend
-from modelsec_course.lab.exercise import PARTS, Lab
+from modelsec_course.lab.exercise import PARTS, Lab, Planned
 from modelsec_course.lab.learner import Standing, notebook
 from modelsec_course.lab.markup import STYLE, Card, esc, plain
 from modelsec_course.lab.rooms import planned
@@ -16,13 +16,14 @@ from modelsec_course.lab.standing import Course, lab_link
 LOOK = """<style>
 .msec.course{max-width:none;border:0;padding:0;background:none}
 .msec.course .go{display:flex;gap:.6rem 1.2rem;align-items:center;flex-wrap:wrap;margin:.2rem 0 1rem}
-.msec.course a.button{display:inline-block;padding:.5rem 1.1rem;border-radius:6px;background:var(--jp-brand-color1,#1976d2);
+.msec.course a.button{display:inline-block;padding:.5rem 1.1rem;border-radius:6px;background:var(--calm);
 color:var(--jp-ui-inverse-font-color1,#fff);font-weight:600;text-decoration:none}
 .msec.course a.button:hover{text-decoration:underline}
 .msec.course .scroll{overflow-x:auto;max-width:52rem}
 .msec.course .map{position:relative;min-width:500px}
 .msec.course .map>a{position:absolute;border-radius:4px}
-.msec.course .map>a:hover{outline:2px solid var(--calm)}.msec.course .map>a:focus-visible{outline:3px solid var(--calm);outline-offset:1px}
+.msec.course .map>a:hover{outline:2px solid var(--calm)}
+.msec.course .map>a:focus-visible{outline:3px solid var(--calm);outline-offset:1px}
 .msec.course svg{display:block;width:100%;height:auto;color:var(--ink)}
 .msec.course svg text{fill:currentColor;font-size:12px;font-family:var(--jp-content-font-family,system-ui,sans-serif)}
 .msec.course svg .name{font-size:15px;font-weight:600}.msec.course svg .quiet{font-size:11px;fill:var(--soft)}
@@ -33,7 +34,7 @@ color:var(--jp-ui-inverse-font-color1,#fff);font-weight:600;text-decoration:none
 .msec.course svg .planned .chip{stroke-dasharray:4 3;fill:none}
 .msec.course svg .planned text,.msec.course svg .planned tspan{fill:var(--soft)}
 .msec.course ul.legend{display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;list-style:none;padding:0;margin:.7rem 0 1.2rem}
-.msec.course .swatch{display:inline-block;width:.8em;height:.8em;margin-right:.45em;border-radius:2px;vertical-align:-.05em}
+.msec.course .swatch{display:inline-block;width:.8em;height:.8em;margin-right:.45em;border-radius:2px}
 .msec.course table{border-collapse:collapse;max-width:52rem;width:100%;font-size:inherit;margin:0;table-layout:auto}
 .msec.course caption{text-align:left;font-weight:600;padding:0 0 .3rem;color:var(--ink)}
 .msec.course th,.msec.course td{text-align:left;vertical-align:top;padding:.35rem .7rem .35rem 0;white-space:normal;
@@ -77,11 +78,8 @@ class Overview(Card):
         if ahead is None:
             return '<p class="go"><strong>Every lab is done.</strong></p>'
         begun = any(one.begun for one in standings)
-        words = (
-            f"Continue here: lab {ahead.number}, {_short(ahead.lab.title)}"
-            if begun
-            else f"Begin with lab {ahead.number}"
-        )
+        words = f"Continue here: lab {ahead.number}, {_short(ahead.lab.title)}"
+        words = words if begun else f"Begin with lab {ahead.number}"
         button = lab_link(ahead.number, words, self.folder, "button")
         bar = f'<progress max="{total}" value="{done}" aria-label="The whole course"></progress>'
         return f'<div class="go">{button}<span>{bar}{done} of {total} exercises and quiz questions done</span></div>'
@@ -108,7 +106,7 @@ class Overview(Card):
         state = "✔ done" if one.complete else f"{one.done} of {one.total}"
         return _cells("ready", name, esc(plain(lab.question)), lab.part, str(lab.minutes), esc(_before(lab)), state)
 
-    def _later(self, one) -> str:
+    def _later(self, one: Planned) -> str:
         return _cells("planned", esc(f"{one.number} {one.title}"), esc(one.question), one.part, "", "", "planned")
 
 

@@ -74,7 +74,7 @@ class Course(Card):
     def step(self) -> str:
         """The next step in words."""
         if self.next is None:
-            return "Every lab is done."
+            return "Every lab is done"
         verb = "go on with" if self.next.begun else "begin"
         return f"Next: {verb} lab {self.next.number}, {plain(self.next.lab.title)}"
 

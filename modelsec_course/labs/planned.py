@@ -12,12 +12,6 @@ PLANNED = (
     Planned("16", "Supply chain", "Is this the model you think it is?", _RUNNING, "model"),
     Planned("17", "Serving and availability", "What fails around the model?", _RUNNING, "API"),
     Planned("18", "Transparency and fairness", "Is it trustworthy, not merely unbreached?", _RUNNING, "user"),
-    Planned(
-        "19",
-        "Capstone: red team, blue team",
-        "Who holds the clinic's service: those who attack it, or those who harden it?",
-        _RUNNING,
-        "API",
-    ),
+    Planned("19", "Capstone: red team, blue team", "Who holds the service: attackers or defenders?", _RUNNING, "API"),
     Planned("20", "Scaling up", "What changes when model, data and machine grow?", _RUNNING, "training"),
 )

@@ -19,9 +19,9 @@ def test_answers_count_as_progress(fake):
     questions = Quiz("98").asked
     questions[0].choices.value = 1
     questions[1].choices.value = 2
-    assert "1 of 2 quiz questions right" in repr(Board(["98"]))
+    assert "1 of 2 quiz questions right" in repr(Board("98"))
     questions[1].choices.value = 0
-    assert "2 of 2 quiz questions right" in repr(Board(["98"]))
+    assert "2 of 2 quiz questions right" in repr(Board("98"))
 
 
 def test_the_score_follows_the_answers_and_knows_those_of_an_earlier_run(fake):

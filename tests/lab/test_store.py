@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from modelsec_course.lab import check, progress, store
-from modelsec_course.lab.standing import Board, board
+from modelsec_course.lab.standing import Board
 
 
 def attempts(id):
@@ -120,8 +120,6 @@ def test_the_board_says_it_in_words(double, capsys):
         "  ✔ Twice as much: solved",
         "  ✘ Logits of a model: tried, not yet right",
     ]
-    page = Board(["98"]).html()
+    page = Board("98").html()
     assert '<progress max="4" value="1" aria-label="Lab 98">' in page
     assert "solved" in page
-    board()
-    assert "Lab 98: A lab for tests: 1 of 2" in capsys.readouterr().out
