@@ -41,7 +41,7 @@ def render(path: Path, home: Path, root: Path) -> site.Page:
     from nbclient.exceptions import CellExecutionError
 
     notebook = nbformat.read(path, as_version=4)
-    kept = {"MODELSEC_HOME": str(home), "MODELSEC_STILLS": "1"}
+    kept = {"MODELSEC_HOME": str(home), "MODELSEC_STILLS": "1", "MODELSEC_EXPECT": "pass"}  # a false claim stops it
     client = NotebookClient(
         notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
     )

@@ -83,12 +83,13 @@ def run_build(arguments, rest: list[str]) -> int:
         return 0
     if arguments.names:
         sys.exit("Only `modelsec build zoo` takes names: the victims to train.")
+    from modelsec_course.app import readme
     from modelsec_course.build import BuildError, build
 
     if not (ROOT / "modelsec_course" / "labs").is_dir():
         sys.exit(f"{ROOT} has no labs: run this in a clone of the course, installed with `pip install -e .`.")
     try:
-        stale = build(ROOT, check=arguments.check)
+        stale = build(ROOT, check=arguments.check) + readme.refresh(ROOT, check=arguments.check)
     except BuildError as error:
         sys.exit(str(error))
     for path in stale:
@@ -106,6 +107,7 @@ def run_pictures(arguments, rest: list[str]) -> int:
 
 
 def run_new(arguments, rest: list[str]) -> None:
+    from modelsec_course.app import readme
     from modelsec_course.app.pictures import draw
     from modelsec_course.app.rooms import new_room
     from modelsec_course.build import build
@@ -115,7 +117,7 @@ def run_new(arguments, rest: list[str]) -> None:
     made = new_room(ROOT, arguments.number, arguments.title)
     build(ROOT)
     draw(ROOT, arguments.number)
-    for path in [*made, *build(ROOT)]:
+    for path in [*made, *build(ROOT), *readme.refresh(ROOT)]:
         print("wrote", path.relative_to(ROOT).as_posix())
     print(f"Write over what is there; CONTRIBUTING.md says how. `python3 course.py test -k {made[0].parent.name[4:]}`.")
 

@@ -73,7 +73,8 @@ class Closing(Card):
 
     def html(self) -> str:
         body = f'<p class="head">What you did in lab {self.lab.number}</p>'
-        body += self._measured() + self._scores() + self._left()
+        body += self._measured()
+        body += "" if os.environ.get("MODELSEC_STILLS") else self._scores() + self._left()  # a book has no learner
         body += f'<p class="soft">{esc(self.note)}</p>' if self.note else ""
         tone = "good" if self.standing.complete else ""
         return LOOK + box(

@@ -11,18 +11,11 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from modelsec_course.app.pages.cells import Section
-from modelsec_course.lab.exercise import Lab
+from modelsec_course.lab.exercise import PARTS, Lab
 from modelsec_course.lab.rooms import labs, load
 
 NOTEBOOK_LINK = re.compile(r' href="(?!\w+:)([^"#]*)\.ipynb((?:#[^"]*)?)"')
 HERE = Path(__file__).parent
-PARTS = {  # title: the numbers of its labs
-    "Integrity at test time": range(0, 8),
-    "Integrity at training time": range(8, 9),
-    "Confidentiality": range(9, 13),
-    "Privacy by design": range(13, 16),
-    "Running it": range(16, 100),
-}
 SHELL = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -119,11 +112,10 @@ def _contents(page: Page) -> str:
 
 
 def _parts(pages: list[Page]) -> Iterator[tuple[str, list[Page]]]:
-    numbered = {page: int(page.name[:2]) if page.name[:2].isdigit() else -1 for page in pages}
-    if more := [page for page, number in numbered.items() if number < 0]:
+    if more := [page for page in pages if page.lab is None]:
         yield "Beside the labs", more
-    for part, numbers in PARTS.items():
-        if members := [page for page, number in numbered.items() if number in numbers]:
+    for part in PARTS:
+        if members := [page for page in pages if page.lab and page.lab.part == part]:
             yield part, members
 
 
