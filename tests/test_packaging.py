@@ -149,3 +149,8 @@ def test_the_ci_script_passes_over_an_old_python(tmp_path):
     path = os.pathsep.join([str(tools), os.environ["PATH"]])
     done = subprocess.run(["bash", str(script)], env=os.environ | {"PATH": path}, capture_output=True, text=True)
     assert done.stdout == "3.12 runs course.py test\n", done.stderr
+
+
+def test_every_test_module_has_a_name_of_its_own():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == [], "pytest imports them by their bare names"

@@ -6,8 +6,8 @@ import torch
 from scipy.stats import norm
 from torch import nn
 
-from modelsec_course import data, runtime
-from modelsec_course.membership import auc, ensembles, gap_attack, lira, logit_scale, rmia, tpr_at_fpr
+from modelsec_course import data, ensembles, runtime
+from modelsec_course.membership import auc, gap_attack, lira, logit_scale, rmia, tpr_at_fpr
 
 DRAW = runtime.generator
 

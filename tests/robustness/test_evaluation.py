@@ -17,11 +17,11 @@ from modelsec_course.robustness import (
     Quantise,
     ScaleLogits,
     Shatter,
-    clopper_pearson,
     planted,
     red_flags,
     worst_case,
 )  # fmt: skip
+from modelsec_course.statistics import clopper_pearson
 
 EPS = 0.15
 HONEST = ["digits-cnn", "digits-linear", "digits-cnn-pgd", "digits-cnn-trades", "digits-cnn-ibp"]
