@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from modelsec_course.app.copies import START, Copies
@@ -43,21 +44,28 @@ def draw(page: Path) -> subprocess.Popen:
 
 
 def serve(options: list[str], first: subprocess.Popen | None = None) -> None:
-    """Run JupyterLab once `first` has ended. It says its address, last and alone; after that, only what went wrong."""
+    """Run JupyterLab. Once `first` has ended it says its address, last and alone, and opens the browser."""
     from jupyterlab.labapp import LabApp
 
     class QuietLab(LabApp):
         @classmethod
         def initialize_server(cls, *args, **kwargs):
             server = super().initialize_server(*args, **kwargs)
-            if first:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    first.wait(PATIENCE)
             address = server.local_url if server.ip in LOOPBACK else server.public_url
             token = server.identity_provider.token
             # Jupyter's own words about the address fill half a screen.
             server.log.addFilter(lambda record: not (token and token in record.getMessage()))
-            server.io_loop.add_callback(print, f"The course is open at {address} (Ctrl-C stops it)", flush=True)
+            wanted, server.open_browser = server.open_browser and not server.sock, False  # not before the card is drawn
+
+            async def tell() -> None:
+                deadline = time.monotonic() + PATIENCE
+                while first and first.poll() is None and time.monotonic() < deadline:
+                    await asyncio.sleep(0.05)
+                print(f"The course is open at {address} (Ctrl-C stops it)", flush=True)
+                if wanted:
+                    server.launch_browser()
+
+            server.io_loop.add_callback(tell)  # the port is taken by then: nobody else gets it while the card is drawn
             return server
 
     QuietLab.launch_instance(argv=options)

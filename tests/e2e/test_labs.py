@@ -89,6 +89,13 @@ def test_it_runs_without_an_error_or_a_warning(lab):
     assert lab.notebook.locator('[data-mime-type="application/vnd.jupyter.stderr"]').all_inner_texts() == []
 
 
+def test_the_first_picture_is_on_the_first_screen(lab):
+    picture = lab.notebook.locator(".jp-MarkdownOutput img").first
+    lab.notebook.locator(".jp-WindowedPanel-outer").evaluate("e => e.scrollTo(0, 0)")
+    expect(picture).to_be_in_viewport(ratio=0.5)
+    assert len(picture.get_attribute("alt")) > 40
+
+
 def test_opening_it_changed_nothing(lab):
     assert not lab.changed_by_opening
 
@@ -214,14 +221,52 @@ def test_arrow_keys_move_between_answers_and_options(lab):
         assert lab.evaluate(CHOSEN) == before
 
 
-def test_the_board_shows_what_was_done(lab):
-    questions = len(load(lab.name[:2]).quiz)
+def test_a_guess_is_made_by_keyboard_and_its_slider_has_a_name(lab):
+    for guess in lab.outputs.locator(".msec-guess").all():
+        slider = guess.get_by_role("slider")
+        assert len(slider.get_attribute("aria-label")) > 10
+        expect(guess.get_by_role("status")).to_contain_text("Guess before you run on")
+        slider.press("ArrowRight")
+        expect(guess.get_by_role("status")).to_contain_text("Your guess:")
+
+
+def test_a_sentence_that_does_not_hold_stops_nothing(lab):
+    lab.run(lab.cells.nth(1), 'from modelsec_course.lab import claim\n\nclaim("The moon is cheese", False)')
+    expect(lab.cells.nth(1).locator(".msec")).to_contain_text("not true of this run")
+    assert lab.notebook.locator(ERROR).count() == 0
+
+
+def test_the_closing_card_shows_what_was_done(lab):
+    contents = load(lab.name[:2])
+    exercises, questions = len(contents.exercises), len(contents.quiz)
     lab.run(lab.cells.last)
-    board = lab.cells.last.locator(".msec")
-    expect(board).to_contain_text(f"1 of {len(load(lab.name[:2]).exercises)} exercises solved")
-    expect(board).to_contain_text(f"{questions} of {questions} quiz questions right")
-    expect(board.locator("li").first).to_contain_text("solved")
-    lab.shot(board=board)
+    card = lab.cells.last.locator(".msec").first
+    scores = card.locator(".scores > span")
+    expect(scores).to_have_text(["Exercises", f"1 of {exercises}", "Quiz", f"{questions} of {questions}"])
+    expect(card.locator("ul.rows a")).to_have_count(exercises - 1)
+    expect(card).to_contain_text("What you measured")
+    lab.shot(closing_card=card)
+
+
+def test_axe_finds_nothing_serious_in_the_courses_outputs(lab):
+    sync_playwright = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    ours = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output"
+    found = sync_playwright.Axe().run(lab.page, context={"include": [[ours]]}).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in serious] == []
+
+
+def test_no_line_of_code_is_wrapped(lab):
+    lab.page.set_viewport_size({"width": 1400, "height": 900})
+    try:
+        lab.settle()
+        wrapped = lab.evaluate("""shown => [...document.querySelectorAll(shown + ' .jp-CodeCell .cm-line')]
+            .filter(line => line.offsetHeight > 1.6 * parseFloat(getComputedStyle(line).lineHeight))
+            .map(line => line.textContent)""")
+        assert wrapped == []
+    finally:
+        lab.page.set_viewport_size({"width": 1280, "height": 900})
+        lab.settle()
 
 
 def test_nothing_leaves_this_machine(lab):
@@ -231,6 +276,18 @@ def test_nothing_leaves_this_machine(lab):
 
 def test_the_page_has_no_errors(lab):
     assert lab.errors == []
+
+
+def test_next_opens_the_next_lab(lab):  # the last test of a lab: its tab is no longer the one that is shown
+    after = [path.name for path in LABS if path.name > lab.name]
+    link = lab.cells.last.locator("a.next")
+    if not after:
+        expect(link).to_have_count(0)
+        return
+    link.click()
+    current = lab.page.locator(".lm-TabBar-tab.lm-mod-current .lm-TabBar-tabLabel")
+    expect(current.filter(has_text=after[0])).to_be_visible()
+    assert len(lab.context.pages) == 1
 
 
 def test_the_server_asks_for_its_token(server):
