@@ -919,29 +919,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 7 · What is guaranteed
-
-# %%
-guarantee(
-    holds="For any attacker, with any knowledge and computing power, now or later: "
-    "whatever comes of the answers is at most e^ε times as likely, plus δ, with one "
-    "record more or less. **Nothing that is done with the answers afterwards** "
-    "changes that.",
-    does_not="An ε without its **δ**, its **neighbours** (added, removed or "
-    "replaced), its **unit** (a record? a person with many records?) and its "
-    "**sampling** says nothing. Facts about the **population** are not hidden: if "
-    "smoking causes cancer, the study says so of smokers who took no part. Floats, "
-    "clocks and known seeds are outside the proof.",
-    adapts="By asking again, and averaging: the budget counts that. By reading low "
-    "bits: use whole noise. By pooling what other institutions publish about the same "
-    "people: add up the ε of all.",
-    cost="Noise of about 1/ε on a count, whatever its size: small for many people, "
-    "ruinous for few; noise that grows like √n if nobody is trusted; and an end of "
-    "all answers when the budget is spent.",
-)
-
-# %% [markdown]
-# ### Spot the broken experiment
+# ## 7 · Spot the broken experiment
 #
 # A colleague has a faster accountant. "Many small losses add up to a Gaussian, says the central limit theorem. So $T$ sampled
 # steps are *one* Gaussian mechanism, with $1/\sigma' = q \sqrt{T (e^{1/\sigma^2} - 1)}$. At $q = 0.01$, $\sigma = 0.7$,
@@ -1018,7 +996,29 @@ claims(
 # </details>
 
 # %% [markdown]
-# ## 8 · Quiz
+# ## 8 · What is guaranteed
+
+# %%
+guarantee(
+    holds="For any attacker, with any knowledge and computing power, now or later: "
+    "whatever comes of the answers is at most e^ε times as likely, plus δ, with one "
+    "record more or less. **Nothing that is done with the answers afterwards** "
+    "changes that.",
+    does_not="An ε without its **δ**, its **neighbours** (added, removed or "
+    "replaced), its **unit** (a record? a person with many records?) and its "
+    "**sampling** says nothing. Facts about the **population** are not hidden: if "
+    "smoking causes cancer, the study says so of smokers who took no part. Floats, "
+    "clocks and known seeds are outside the proof.",
+    adapts="By asking again, and averaging: the budget counts that. By reading low "
+    "bits: use whole noise. By pooling what other institutions publish about the same "
+    "people: add up the ε of all.",
+    cost="Noise of about 1/ε on a count, whatever its size: small for many people, "
+    "ruinous for few; noise that grows like √n if nobody is trusted; and an end of "
+    "all answers when the budget is spent.",
+)
+
+# %% [markdown]
+# ## 9 · Quiz
 
 # %%
 quiz("13")

@@ -1,4 +1,4 @@
-"""Lab 14: what a private training run would spend and reach, and what audits catch."""
+"""Lab 14: what a private training run would spend and reach, what inversion shows of people, and what audits catch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from modelsec_course import privacy, runtime
-from modelsec_course.lab.style import BLACK, BLUE, GREY, STYLE, VERMILION, show
+from modelsec_course.lab.charts import numbers
+from modelsec_course.lab.style import BLACK, BLUE, GREY, PROOF, STYLE, VERMILION, show
 from modelsec_course.models import initialise
 
 SEEDS, CHECKS = 3, 10
@@ -59,7 +60,7 @@ def plan_a_run(
         last, expected = [values[-1] for values in reached], sampling_rate * len(x)
         with plt.rc_context(STYLE):
             fig, axes = plt.subplots(1, 2, figsize=(9.0, 3.2))
-            axes[0].plot(range(1, steps + 1), spent, color=VERMILION, marker="")
+            axes[0].plot(range(1, steps + 1), spent, color=PROOF, marker="")
             axes[0].axhline(budget, color=GREY, linestyle=":", linewidth=1.5)
             axes[0].annotate("budget", (203, budget), (0, 3), textcoords="offset points", ha="right", fontsize=9.5)
             axes[0].scatter([steps], [spent[-1]], color=BLACK, marker="D", zorder=3)
@@ -83,6 +84,26 @@ def plan_a_run(
         return fig, words
 
     return draw
+
+
+def likenesses(rows: Mapping[str, tuple[Tensor, Tensor | None]], caption: str) -> None:
+    """Rows of faces, a green frame round each that the judge recognises.
+
+    rows: by name, pictures (n, 3, h, w) in [0, 1], and which of them are recognised, n bools, or None.
+    """
+    count = max(len(pictures) for pictures, _ in rows.values())
+    with plt.rc_context(STYLE | {"figure.constrained_layout.use": False}):
+        fig, axes = plt.subplots(len(rows), count, figsize=(9.6, 1.02 * len(rows)), squeeze=False)
+        fig.subplots_adjust(left=0.13, right=0.995, top=0.985, bottom=0.015, wspace=0.06, hspace=0.06)
+        for line, (name, (pictures, recognised)) in zip(axes, rows.items(), strict=True):
+            line[0].text(-0.15, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=13)
+            for k, ax in enumerate(line):
+                ax.imshow(numbers(pictures[k]).transpose(1, 2, 0).clip(0, 1).squeeze(), vmin=0, vmax=1)
+                ax.set(xticks=[], yticks=[])
+                framed = recognised is not None and bool(recognised[k])
+                ax.spines[:].set(visible=framed, color=PROOF, linewidth=4)
+    counts = [f"{name}: {int(known.sum())} of {len(known)}" for name, (_, known) in rows.items() if known is not None]
+    show(fig, caption, f"Faces in rows: {', '.join(rows)}. Recognised by the judge: {'; '.join(counts)}. {caption}")
 
 
 def audit_table(bounds: Mapping[str, Mapping[str, float]], claims: Mapping[str, float], caption: str) -> None:
