@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from modelsec_course import privacy, runtime
 from modelsec_course.lab.charts import numbers
 from modelsec_course.lab.style import BLACK, BLUE, GREY, PROOF, STYLE, VERMILION, show
+from modelsec_course.lab.words import percent
 from modelsec_course.models import initialise
 
 SEEDS, CHECKS = 3, 10
@@ -86,24 +87,41 @@ def plan_a_run(
     return draw
 
 
-def likenesses(rows: Mapping[str, tuple[Tensor, Tensor | None]], caption: str) -> None:
-    """Rows of faces, a green frame round each that the judge recognises.
+def likenesses(
+    photographs: Tensor,
+    made: Mapping[str, tuple[Tensor, Tensor]],
+    shares: Mapping[str, tuple[float, float]],
+    caption: str,
+) -> None:
+    """Photographs of people, and in rows below what an attacker made of each of them.
 
-    rows: by name, pictures (n, 3, h, w) in [0, 1], and which of them are recognised, n bools, or None.
+    photographs: (n, c, h, w) in [0, 1].  made: by row, pictures of that shape, and n bools: which of them the judge
+    recognises. They are framed.  shares: by row, how often the recogniser is right, and how many of all people the
+    judge recognises.
     """
-    count = max(len(pictures) for pictures, _ in rows.values())
+    rows = {"photograph": (photographs, None)} | dict(made)
     with plt.rc_context(STYLE | {"figure.constrained_layout.use": False}):
-        fig, axes = plt.subplots(len(rows), count, figsize=(9.6, 1.02 * len(rows)), squeeze=False)
-        fig.subplots_adjust(left=0.13, right=0.995, top=0.985, bottom=0.015, wspace=0.06, hspace=0.06)
-        for line, (name, (pictures, recognised)) in zip(axes, rows.items(), strict=True):
-            line[0].text(-0.15, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=13)
+        fig, axes = plt.subplots(len(rows), len(photographs), figsize=(9.2, 0.92 * len(rows)), squeeze=False)
+        fig.subplots_adjust(left=0.155, right=0.65, top=0.985, bottom=0.015, wspace=0.05, hspace=0.05)
+        for line, (name, (pictures, known)) in zip(axes, rows.items(), strict=True):
+            beside = {"transform": line[0].transAxes, "ha": "right", "va": "center", "fontsize": 13}
+            line[0].text(-0.15, 0.5, name, **beside)
+            if name in shares:
+                right, shown = shares[name]
+                words = f"{percent(right, 0)} right\n{percent(shown, 0)} of all people shown"
+                line[-1].text(1.15, 0.5, words, **beside | {"transform": line[-1].transAxes, "ha": "left"})
             for k, ax in enumerate(line):
-                ax.imshow(numbers(pictures[k]).transpose(1, 2, 0).clip(0, 1).squeeze(), vmin=0, vmax=1)
-                ax.set(xticks=[], yticks=[])
-                framed = recognised is not None and bool(recognised[k])
-                ax.spines[:].set(visible=framed, color=PROOF, linewidth=4)
-    counts = [f"{name}: {int(known.sum())} of {len(known)}" for name, (_, known) in rows.items() if known is not None]
-    show(fig, caption, f"Faces in rows: {', '.join(rows)}. Recognised by the judge: {'; '.join(counts)}. {caption}")
+                _face(ax, pictures[k], framed=known is not None and bool(known[k]))
+    said = [f"{name}: {int(known.sum())} of {len(known)}" for name, (_, known) in made.items()]
+    show(fig, caption, f"Faces in rows: {', '.join(rows)}. Recognised by the judge: {'; '.join(said)}. {caption}")
+
+
+def _face(axes: Axes, picture: Tensor, *, framed: bool) -> None:
+    pixels = numbers(picture).transpose(1, 2, 0).clip(0, 1)
+    axes.imshow(pixels.squeeze(), vmin=0, vmax=1, interpolation="bicubic")
+    axes.grid(False)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=framed, color=PROOF, linewidth=3)
 
 
 def audit_table(bounds: Mapping[str, Mapping[str, float]], claims: Mapping[str, float], caption: str) -> None:
