@@ -963,7 +963,7 @@ said = central_limit(50)
 alone = math.log1p(math.expm1(said) / q)
 truth = q * privacy.gaussian_delta(alone, sigma)  # δ of the first step, in closed form
 
-# %%
+# %% tags=["solution-only"]
 claims(
     (
         "At the ε that is claimed for 50 steps, the first step alone exceeds δ",
