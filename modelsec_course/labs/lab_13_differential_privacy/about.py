@@ -7,8 +7,8 @@ LAB = Lab(
     number="13",
     title="Differential privacy",
     question="Can leakage be bounded?",
-    minutes=90,
-    difficulty=3,
+    minutes=150,
+    difficulty=4,
     prerequisites=("a little probability: densities, the Gaussian", "Lab 10, for what membership leaks"),
     outcomes=(
         "reconstruct records from statistics that nobody thought personal",
@@ -18,7 +18,7 @@ LAB = Lab(
     ),
     seconds=20,
     part="Privacy by design",
-    stage="data",
+    stage="API",
 )
 
 THREAT = Threat(
@@ -46,9 +46,9 @@ QUIZ = (
     Question(
         '"Our model was trained with ε = 2." What do you have to ask before the number means anything?',
         (
-            "which δ, which databases are neighbours, what one record is, and how batches were drawn",
-            "how accurate the model is",
-            "how many records there were",
+            "δ, which databases are neighbours, what one record is, and how batches were drawn",
+            "how accurate the model is, on which test set, and how far that is below the model without privacy",
+            "how many records there were, since ε is a promise to each one of them",
         ),
         0,
         (

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import laplace, norm
 
-from modelsec_course.lab.style import BLACK, BLUE, GREY, STYLE, VERMILION
+from modelsec_course.lab.style import ATTACK, BLUE, CONTROL, GREY, PROOF, STYLE
 from modelsec_course.privacy import gaussian_sigma
 
 DELTA = 1e-5
@@ -86,7 +86,7 @@ def _answers(axes: Axes, density: Callable, count: int, reach: int, whole: bool)
     """The two distributions of the answer."""
     ends = count - reach, count + 1 + reach
     at = np.arange(ends[0], ends[1] + 1) if whole else np.linspace(*ends, 801)
-    for value, name, colour, hatch in ((count, "without Bea", VERMILION, "//"), (count + 1, "with Bea", BLUE, "")):
+    for value, name, colour, hatch in ((count, "without Bea", CONTROL, "//"), (count + 1, "with Bea", BLUE, "")):
         height = density(at - value)
         if whole:
             shift = -0.2 if hatch else 0.2
@@ -102,8 +102,8 @@ def _roc(axes: Axes, false: np.ndarray, true: np.ndarray, eps: float, delta: flo
     rates = np.linspace(0, 1, 401)
     limit = np.minimum(np.exp(eps) * rates + delta, 1 - np.exp(-eps) * (1 - delta - rates)).clip(0, 1)
     axes.fill_between(rates, limit, 1, color=GREY, alpha=0.25, linewidth=0)
-    axes.plot(rates, limit, color=BLACK, marker="", linestyle=":", linewidth=3.5, label="the bound")
-    axes.plot(false, true, color=BLUE, marker="", linestyle="-", label="the attackers")
+    axes.plot(rates, limit, color=PROOF, marker="", linestyle=":", linewidth=3.5, label="the bound")
+    axes.plot(false, true, color=ATTACK, marker="", linestyle="-", label="the attackers")
     axes.plot([0, 1], [0, 1], color=GREY, marker="", linestyle="--", linewidth=1, label="guessing")
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="“she is in”, when she is not", ylabel="“she is in”, when she is")
+    axes.set(xlim=(0, 1), ylim=(0, 1), title="ROC", xlabel="f: “in”, when she is not", ylabel="t: “in”, when she is")
     axes.legend(fontsize=8.5, loc="lower right")

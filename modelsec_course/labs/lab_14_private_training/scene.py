@@ -1,4 +1,4 @@
-"""Lab 14: what a private training run would spend and reach, and what audits catch."""
+"""Lab 14: what a private training run would spend and reach, what inversion shows of people, and what audits catch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from modelsec_course import privacy, runtime
-from modelsec_course.lab.style import BLACK, BLUE, GREY, STYLE, VERMILION, show
+from modelsec_course.lab.charts import numbers
+from modelsec_course.lab.style import BLACK, BLUE, GREY, PROOF, STYLE, VERMILION, show
+from modelsec_course.lab.words import percent
 from modelsec_course.models import initialise
 
 SEEDS, CHECKS = 3, 10
@@ -59,7 +61,7 @@ def plan_a_run(
         last, expected = [values[-1] for values in reached], sampling_rate * len(x)
         with plt.rc_context(STYLE):
             fig, axes = plt.subplots(1, 2, figsize=(9.0, 3.2))
-            axes[0].plot(range(1, steps + 1), spent, color=VERMILION, marker="")
+            axes[0].plot(range(1, steps + 1), spent, color=PROOF, marker="")
             axes[0].axhline(budget, color=GREY, linestyle=":", linewidth=1.5)
             axes[0].annotate("budget", (203, budget), (0, 3), textcoords="offset points", ha="right", fontsize=9.5)
             axes[0].scatter([steps], [spent[-1]], color=BLACK, marker="D", zorder=3)
@@ -83,6 +85,43 @@ def plan_a_run(
         return fig, words
 
     return draw
+
+
+def likenesses(
+    photographs: Tensor,
+    made: Mapping[str, tuple[Tensor, Tensor]],
+    shares: Mapping[str, tuple[float, float]],
+    caption: str,
+) -> None:
+    """Photographs of people, and in rows below what an attacker made of each of them.
+
+    photographs: (n, c, h, w) in [0, 1].  made: by row, pictures of that shape, and n bools: which of them the judge
+    recognises. They are framed.  shares: by row, how often the recogniser is right, and how many of all people the
+    judge recognises.
+    """
+    rows = {"photograph": (photographs, None)} | dict(made)
+    with plt.rc_context(STYLE | {"figure.constrained_layout.use": False}):
+        fig, axes = plt.subplots(len(rows), len(photographs), figsize=(9.2, 0.92 * len(rows)), squeeze=False)
+        fig.subplots_adjust(left=0.155, right=0.65, top=0.985, bottom=0.015, wspace=0.05, hspace=0.05)
+        for line, (name, (pictures, known)) in zip(axes, rows.items(), strict=True):
+            beside = {"transform": line[0].transAxes, "ha": "right", "va": "center", "fontsize": 13}
+            line[0].text(-0.15, 0.5, name, **beside)
+            if name in shares:
+                right, shown = shares[name]
+                words = f"{percent(right, 0)} right\n{percent(shown, 0)} of all people shown"
+                line[-1].text(1.15, 0.5, words, **beside | {"transform": line[-1].transAxes, "ha": "left"})
+            for k, ax in enumerate(line):
+                _face(ax, pictures[k], framed=known is not None and bool(known[k]))
+    said = [f"{name}: {int(known.sum())} of {len(known)}" for name, (_, known) in made.items()]
+    show(fig, caption, f"Faces in rows: {', '.join(rows)}. Recognised by the judge: {'; '.join(said)}. {caption}")
+
+
+def _face(axes: Axes, picture: Tensor, *, framed: bool) -> None:
+    pixels = numbers(picture).transpose(1, 2, 0).clip(0, 1)
+    axes.imshow(pixels.squeeze(), vmin=0, vmax=1, interpolation="bicubic")
+    axes.grid(False)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=framed, color=PROOF, linewidth=3)
 
 
 def audit_table(bounds: Mapping[str, Mapping[str, float]], claims: Mapping[str, float], caption: str) -> None:
