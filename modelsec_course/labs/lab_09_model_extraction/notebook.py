@@ -122,7 +122,7 @@ figures.curves(
 # %%
 claims(
     (
-        "31 answers give every weight to 1e-9",
+        "31 answers give every weight to 10⁻⁹",
         worst < 1e-9,
         f"largest error {number(worst, 1)}",
     ),
@@ -178,7 +178,7 @@ gap = (copied - true).abs().max().item()
 claims(
     (
         "65 answers about random pixels give a copy whose probabilities on all test "
-        "digits are the victim's, to 1e-9",
+        "digits are the victim's, to 10⁻⁹",
         gap < 1e-9,
         f"largest difference {number(gap, 1)}",
     )
@@ -239,7 +239,7 @@ claims(
         f"{min(ratio[1:]):.2f} to {max(ratio[1:]):.2f} times",
     ),
     (
-        "About 1,260 labels give the direction to 1e-10",
+        "About 1,260 labels give the direction to 10⁻¹⁰",
         error[-1] < 1e-10,
         f"{spent[-1]:,} labels, {number(error[-1], 1)}",
     ),
@@ -584,6 +584,7 @@ streams = {
 }
 scores = {name: score(stream) for name, stream in streams.items()}
 caught = [name for name, w in scores.items() if w < alarm]
+stepping = [name for name in list(streams)[:4] if "NES" not in name]
 
 # %%
 median = {"honest clients (median)": float(np.median(new))}
@@ -606,7 +607,7 @@ claims(
     ),
     (
         "It catches Square, HopSkipJump and the Jacobian augmentation",
-        max(w for name, w in scores.items() if name[0] in "SHJ") < alarm,
+        max(scores[name] for name in stepping) < alarm,
         f"{len(caught)} attackers in all",
         guess_caught,
     ),
@@ -636,8 +637,8 @@ def round_outputs(probabilities, decimals):
     Every result is a multiple of 10^-decimals. The largest class stays the largest and
     alone: every other class is rounded *down*, and the largest gets all that is left
     over. If several are exactly equal at the top, the one that argmax names gets it.
-    (In float64, 0.29 · 100 is 28.999999999999996, which floor makes 28. So a number that
-    has few decimals already may lose one unit: both answers count as right.)
+    (In float64, 0.29 · 100 is 28.999999999999996, which floor makes 28. So a number
+    that has few decimals already may lose one unit: both answers count as right.)
     """
     ### BEGIN SOLUTION
     top = probabilities.argmax(1, keepdim=True)
@@ -884,7 +885,7 @@ loyal = agreement(suspects["copy by clean blends"], marked, x)
 # %%
 claims(
     (
-        "The file and the copy by probabilities: p < 1e-6",
+        "The file and the copy by probabilities: p < 10⁻⁶",
         max(p["file taken, trained on"], p["copy by probabilities"]) < 1e-6,
     ),
     (
