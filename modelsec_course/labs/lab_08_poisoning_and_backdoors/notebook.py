@@ -702,7 +702,7 @@ claims(
 #
 # ## 4 · The attacker knows the detectors
 #
-# Every rule is a habit to exploit. Clustering suspects the *minority* of a label: so poison the **majority** of it, with right
+# Every rule can be exploited. Clustering suspects the *minority* of a label: so poison the **majority** of it, with right
 # labels. The spectral rule looks for few odd rows: a majority is not few. Inversion looks for a mask that is smaller than usual:
 # so take a **large trigger**, four corners, and aim at a class that needs little anyway. Your table shows which: 4.
 

@@ -188,11 +188,11 @@ claims(
 # ## 2 · Labels only: what one bit is worth
 #
 # Let the service say *benign* or *malignant*, and no number. Each answer is now one bit. Draw a line from a benign record to a
-# malignant one: somewhere it crosses the boundary, and every halving tells you where, to half the length. Do that on $d$ lines
+# malignant one: somewhere it crosses the boundary, and every halving tells you where, twice as precisely. Do that on $d$ lines
 # side by side, put a plane through the crossings, and you have the model up to a scale that no label depends on.
 #
-# To know $d$ numbers to an error of $\varepsilon$ takes about $d \log_2(1/\varepsilon)$ bits, so no method with yes and no can be
-# much cheaper. This search pays $d$ queries for each bit, one on each line, and two or more for the ends of each. A formula that
+# To know $d$ numbers to an error of $\varepsilon$ takes about $d \log_2(1/\varepsilon)$ bits, so no method that hears only yes or no can
+# be much cheaper. This search pays $d$ queries for each bit, one on each line, and two or more for the ends of each. A formula that
 # fits what it needs in total to 10 % is $(d + 1) \log_2(1/\varepsilon) + 2.4\,d$. The **control** spends its queries at random,
 # and fits a logistic regression.
 
@@ -465,7 +465,7 @@ explore(
 
 # %% [markdown]
 # Can you choose queries better? **Active** choice asks in rounds, each time where the copy is least sure, among 4,000 blends.
-# It costs no more queries. The library's `active_knockoff` does it, here with labels: one deep inside a class says little new.
+# It costs no more queries. The library's `active_knockoff` does it, here with labels: a label deep inside a class says little that is new.
 
 # %%
 pool = extraction.mixtures(public, 4000, generator=runtime.generator(14))
@@ -631,7 +631,7 @@ claims(
 
 # %%
 def round_outputs(probabilities, decimals):
-    """Probabilities with so many decimals that are still probabilities.
+    """Probabilities rounded to `decimals` decimals that are still probabilities.
 
     probabilities: (n, classes), rows sum to 1; so do the rows of the result.
     Every result is a multiple of 10^-decimals. The largest class stays the largest and
@@ -1122,7 +1122,7 @@ quiz("09")
 # * P. Maini, M. Yaghini, N. Papernot, 2021, [*Dataset Inference: Ownership Resolution in Machine
 #   Learning*](https://arxiv.org/abs/2104.10706).
 # * N. Carlini et al., 2024, [*Stealing Part of a Production Language Model*](https://arxiv.org/abs/2403.06634). Equation solving,
-#   on a last layer of today.
+#   on the last layer of a present-day model.
 #
 # To see how the library writes these attacks, open `modelsec_course/extraction/`.
 

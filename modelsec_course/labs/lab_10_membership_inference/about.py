@@ -88,7 +88,7 @@ QUIZ = (
     Question(
         "An attack on a model guesses the sex of 70 % of its members. What has leaked?",
         (
-            "their sex, with 70 % confidence",
+            "their sex, with a confidence of 70 %: that is what the attack has found out about them",
             "nothing yet: compare with imputation, and with people whom the model has not seen",
             "the model's weights",
         ),

@@ -30,7 +30,7 @@ threat.card("10")
 # %% [markdown]
 # ## 1 · The idea
 #
-# A hospital trains a model on its patients with a rare disease. Who was in that training set has the disease: **membership**
+# A hospital trains a model on its patients with a rare disease. Whoever was in that training set has the disease: **membership**
 # alone is a diagnosis. You hold a person's record, and you may ask the model about it once. Was it trained on this person?
 #
 # You do not know, but you can *try*. Train models of your own, some with the record and some without, and see which kind the
@@ -316,10 +316,10 @@ found = {
 }
 drawn = {name: [max(share, 1e-4) for share in shares] for name, shares in found.items()}
 figures.curves(
-    rates,
+    [100 * rate for rate in rates],
     drawn | {"guessing": rates},
-    xlabel="share of others accused (false-positive rate)",
-    ylabel="members found (true-positive rate)",
+    xlabel="others accused: false-positive rate (%)",
+    ylabel="members found: true-positive rate",
     log="xy",
     percent=True,
     roles={"LiRA": "attack", "another list": "control", "guessing": "truth"},
@@ -354,8 +354,8 @@ claims(
         guess_lira,
     ),
     (
-        "Those whom one threshold accuses falsely, models without them put above 4 of "
-        "5 people, on average",
+        "Models that never saw them put those whom one threshold accuses falsely above "
+        "4 of 5 people, on average",
         rank > 0.8,
         percent(rank, 0),
     ),
@@ -480,8 +480,8 @@ claims(
         f"{percent(shares[tenth], 0)} and {percent(shares['label right, the others'])}",
     ),
     (
-        "The hardest tenth's others pay: more than 3 % of them are accused. At 1 % of "
-        "them, fewer members are found",
+        "Of the others in the hardest tenth more than 3 % are accused. If only 1 % of "
+        "them may be, fewer members are found",
         blamed[tenth] > 0.03 and alone[tenth] < 0.75 * shares[tenth],
         f"{percent(blamed[tenth])} accused, {percent(alone[tenth], 0)} found",
     ),
@@ -764,7 +764,7 @@ claims(
 #
 # Eight epochs look free beside sixty. They are not: sixty have learned the wrong labels too, and are no fair model to compare
 # with. Against 15 epochs you pay in accuracy, and with right labels sixty are better. Nor is it the count of epochs: eight with
-# larger steps **fit** their members more closely, and leak more. Many odd ones stay exposed, some of them accused falsely, and
+# larger steps **fit** their members more closely, and leak more. Many unusual people stay exposed, some of them accused falsely, and
 # nothing is promised: lab 13 will bound what anybody can learn, whatever the attack.
 
 # %% [markdown]
@@ -779,7 +779,7 @@ claims(
 # %%
 guess_imputed = predict(
     "10.imputed",
-    "Of how many people does imputation find the sex?",
+    "Of what share of these people does imputation find the sex?",
     low=0.5,
     high=1,
     percent=True,
