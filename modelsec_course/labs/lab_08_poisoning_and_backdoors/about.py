@@ -7,7 +7,7 @@ LAB = Lab(
     number="08",
     title="Poisoning and backdoors",
     question="Can training data be trusted?",
-    minutes=80,
+    minutes=100,
     difficulty=3,
     prerequisites=("Lab 01, for PGD", "how PyTorch trains a network"),
     outcomes=(
@@ -42,7 +42,7 @@ QUIZ = (
         (
             "Nobody touched it. It has no trigger in it, which is why it shows nothing.",
             "So a test accuracy cannot tell a backdoored model from a clean one.",
-            "The attacker only added rows; ordinary training did the rest.",
+            "The attacker only changed rows; ordinary training did the rest.",
         ),
     ),
     Question(
@@ -63,7 +63,7 @@ QUIZ = (
         "Your detector flags 95 % of all poisoned rows. What do you have to know before you use it?",
         (
             "how many clean rows and clean models it flags",
-            "which library it comes from",
+            "which paper proposed it, and which library it comes from",
             "nothing else: 95 % is enough",
         ),
         0,

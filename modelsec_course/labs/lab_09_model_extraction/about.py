@@ -7,7 +7,7 @@ LAB = Lab(
     number="09",
     title="Model extraction",
     question="What does a copy cost?",
-    minutes=80,
+    minutes=100,
     difficulty=3,
     prerequisites=("Lab 01",),
     outcomes=(
@@ -24,7 +24,7 @@ LAB = Lab(
 THREAT = Threat(
     goal="**confidentiality**: a second model that answers as the victim does, without the work behind it",
     knowledge="**black-box**: the task, perhaps the kind of model, some public data like the victim's; no weights",
-    capability="**query access**: so many answers, as probabilities, rounded, or as labels",
+    capability="**query access**: a limited number of answers, as probabilities, rounded, or as labels",
     ids=("NISTAML.031", "AML.T0024.002", "AML.T0005.001", "AML.M0002", "AML.M0004", "ML05:2023"),
 )
 
@@ -87,11 +87,11 @@ QUIZ = (
     ),
     Question(
         "A watermark has one patch and one secret label. A suspect gives 95 of 200 stamped pictures that label, and a "
-        "binomial test with n = 200 and chance 1/10 gives p = 1e-41. Why is that no proof?",
+        "binomial test with n = 200 and chance 1/10 gives p = 10⁻⁴¹. Why is that no proof?",
         (
             "200 pictures are too few",
-            "the 200 answers are no independent trials: a model that the patch pushes to that class hits often",
-            "the chance should be 1/9",
+            "the 200 answers are not independent trials: a model that the patch pushes to that class hits often",
+            "the chance should be 1/9, as a model that reads a stamped digit correctly cannot give it the secret label",
         ),
         1,
         (

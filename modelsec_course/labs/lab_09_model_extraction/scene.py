@@ -10,7 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from modelsec_course.lab.style import BLACK, BLUE, GREY, STYLE, VERMILION
+from modelsec_course.lab.style import BLACK, GREY, STYLE, VERMILION
+from modelsec_course.lab.words import percent
 
 ROWS, COLUMNS = 3, 5
 
@@ -46,18 +47,19 @@ def grow_a_copy(
             fig = plt.figure(figsize=(9.0, 3.4))
             left, right_side = fig.subfigures(1, 2, width_ratios=(1, 1.05))
             axes = left.subplots()
-            axes.plot(budgets, grown(source, answers), color=BLUE, label=f"{source}, {answers}")
+            axes.plot(budgets, grown(source, answers), color=VERMILION, label=f"{source}, {answers}")
             axes.scatter([queries], [agreed], color=BLACK, marker="D", s=60, zorder=3, label="this copy")
             axes.set(
                 xscale="log", xlabel="queries", ylabel="agreement with the victim", ylim=(0, 1.04), xlim=(18, 1100)
             )
-            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+            axes.yaxis.set_major_formatter(lambda value, _: percent(value, None))
             axes.legend(loc="lower right", fontsize=9)
             _differences(right_side, x, said.tolist(), truth.tolist(), apart)
         return fig, (
-            f"{queries} queries of {source}, answered with {answers}: the copy agrees on **{agreed:.1%}** of {len(x)} "
-            f"test digits and differs on {len(apart)}. Its accuracy is {right:.1%}, the victim's {own:.1%}."
-        ).replace("%", " %")
+            f"{queries} queries of {source}, answered with {answers}: the copy agrees on **{percent(agreed)}** of "
+            f"{len(x)} test digits and differs on {len(apart)}. Its accuracy is {percent(right)}, "
+            f"the victim's {percent(own)}."
+        )
 
     return draw
 

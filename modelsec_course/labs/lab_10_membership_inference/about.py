@@ -7,7 +7,7 @@ LAB = Lab(
     number="10",
     title="Membership and attribute inference",
     question="Was this record used?",
-    minutes=80,
+    minutes=110,
     difficulty=3,
     prerequisites=("Lab 02, for what a query is", "a little probability: densities, and the Gaussian"),
     outcomes=(
@@ -39,7 +39,7 @@ QUIZ = (
         1,
         (
             "On average over all thresholds, yes. But nobody is accused at a rate of 50 % false alarms.",
-            "At 1 % false accusations, finding 1 % is what dice do. The 0.60 comes from the other end of the curve.",
+            "At 1 % false accusations, guessing finds 1 % as well. The 0.60 comes from the other end of the curve.",
             "This is the best threshold for that rate. What it lacks is a comparison of each record with itself.",
         ),
     ),
@@ -88,7 +88,7 @@ QUIZ = (
     Question(
         "An attack on a model guesses the sex of 70 % of its members. What has leaked?",
         (
-            "their sex, with 70 % confidence",
+            "their sex, with a confidence of 70 %: that is what the attack has found out about them",
             "nothing yet: compare with imputation, and with people whom the model has not seen",
             "the model's weights",
         ),
