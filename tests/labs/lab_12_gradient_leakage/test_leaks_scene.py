@@ -33,9 +33,7 @@ def test_each_patient_stands_beside_what_is_found_of_it(draw, batch, grid):
     assert pictures[0].get_subplotspec().get_gridspec().get_geometry() == grid
     shown = torch.stack([torch.as_tensor(axes.images[0].get_array()) for axes in pictures])
     torch.testing.assert_close(shown[batch:], shown[:batch] + 0.1)
-    assert (
-        words == f"Batch of {batch}, noise 1 times as long as the gradient: mean squared error 1.0e-02, PSNR **20 dB**."
-    )
+    assert words == f"Batch of {batch}, noise 1 times as long as the gradient: mean squared error 0.01, PSNR **20 dB**."
     plt.close(figure)
 
 
