@@ -9,7 +9,7 @@ LAB = Lab(
     question="What does a face recogniser give away?",
     minutes=95,
     difficulty=3,
-    prerequisites=("Lab 01, for climbing a model's score", "Lab 02, for estimated gradients"),
+    prerequisites=("Lab 01 (climbing a model's score)", "Lab 02 (estimated gradients)"),
     outcomes=(
         "make a picture of a person from a model that was trained on them",
         "say why confidence is no measure of a reconstruction, and use an independent open-set judge",

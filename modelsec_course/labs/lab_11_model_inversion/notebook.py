@@ -174,8 +174,8 @@ with torch.no_grad():
 figures.table(
     [
         ("800 new photographs", percent(fresh)),
-        ("the average face, for each name", percent(nobody)),
-        *((f"climbed: {name}", percent(share)) for name, share in seen.items()),
+        ("the average face, for each name", percent(nobody, 0)),
+        *((f"climbed: {name}", percent(share, 0)) for name, share in seen.items()),
     ],
     ["shown to the judge", "it sees the right person"],
     f"Of 4,000 photographs of people whom the judge does not know, it calls "
@@ -190,12 +190,12 @@ claims(
         fresh > 0.97,
         percent(fresh),
     ),
-    ("The average face is nobody: at most 1 %", nobody <= 0.01, percent(nobody)),
+    ("The average face is nobody: at most 1 %", nobody <= 0.01, percent(nobody, 0)),
     (
         "The convolutional door is as sure as the others, yet the judge recognises "
         "less than half as many of its pictures",
         seen["convolutional"] < 0.5 * min(seen["softmax"], seen["dense"]),
-        percent(seen["convolutional"]),
+        percent(seen["convolutional"], 0),
     ),
 )
 
@@ -263,7 +263,7 @@ found = {
 }
 rates = {name: identity_rate(judge, x, names) for name, x in found.items()}
 figures.table(
-    [(name, percent(seen[name]), percent(rates[name])) for name in doors],
+    [(name, percent(seen[name], 0), percent(rates[name], 0)) for name in doors],
     ["door", "climbing pixels", "inside the PCA prior"],
     "Of 100 people, those whom the judge recognises.",
 )
@@ -346,7 +346,7 @@ calm = {
 }
 figures.table(
     [
-        (door, percent(plain[door]), f"{warm[door]:.1f}", percent(calm[door]))
+        (door, percent(plain[door], 0), f"{warm[door]:.1f}", percent(calm[door], 0))
         for door in doors
     ],
     ["door", "recognised at T = 1", "its own T", "recognised at its own T"],
@@ -357,7 +357,7 @@ figures.table(
 claim(
     "The temperature finds at least 10 points more on the convolutional door",
     calm["convolutional"] > plain["convolutional"] + 0.1,
-    percent(calm["convolutional"]),
+    percent(calm["convolutional"], 0),
     guess_calm,
 )
 
@@ -415,7 +415,7 @@ figures.pictures(
 )
 figures.table(
     [
-        (name, *map(percent, hits[name].float().mean(1).tolist()))
+        (name, *(percent(rate, 0) for rate in hits[name].float().mean(1)))
         for name in [*order, "average face"]
     ],
     ["pictures", *doors],
@@ -451,13 +451,13 @@ claims(
         "With the PCA prior the gain over the look-alike is surely above zero, and at "
         "least 10 points",
         alike.low > 0 and alike.value > 0.1,
-        f"{points(alike.value)}; over the blend {points(blend.value)} "
-        f"({points(blend.low)} to {points(blend.high)})",
+        f"{points(alike.value)}; over the blend {points(blend.value)}, "
+        f"from {points(blend.low)} to {points(blend.high)}",
     ),
     (
         "A blend is recognised at least 8 points more often than a look-alike",
         share["blend"] > share["look-alike"] + 0.08,
-        f"{percent(share['blend'])}, look-alike {percent(share['look-alike'])}",
+        f"{percent(share['blend'], 0)}, look-alike {percent(share['look-alike'], 0)}",
         guess_blend,
     ),
     (
@@ -495,7 +495,10 @@ found = {
     for size in (400, 1000, 4000)
 }
 figures.table(
-    [(f"{size:,}", *map(percent, rates)) for size, rates in found.items()],
+    [
+        (f"{size:,}", *(percent(rate, 0) for rate in rates))
+        for size, rates in found.items()
+    ],
     ["photographs in the album", "look-alike", "blend"],
     "Of 100 people, those whom the judge recognises, mean of three doors.",
 )
@@ -528,10 +531,10 @@ pixels_ours = hits["pixels"][0].float().mean().item()
 figures.table(
     [
         *(
-            (f"dense: {name}", percent(ours[name]), percent(theirs[name]))
+            (f"dense: {name}", percent(ours[name], 0), percent(theirs[name], 0))
             for name in order
         ),
-        ("softmax: pixels", percent(pixels_ours), percent(pixels_theirs)),
+        ("softmax: pixels", percent(pixels_ours, 0), percent(pixels_theirs, 0)),
     ],
     ["pictures", "our judge", "linear discriminants"],
     "Of 100 people, those whom each judge recognises.",
@@ -553,7 +556,7 @@ claims(
         "But in the softmax door's pixels it sees the person at least 15 points more "
         "often than our judge does",
         pixels_theirs > pixels_ours + 0.15,
-        f"{percent(pixels_theirs)} against {percent(pixels_ours)}",
+        f"{percent(pixels_theirs, 0)} against {percent(pixels_ours, 0)}",
     ),
 )
 
@@ -660,12 +663,13 @@ claims(
     (
         "Two decimals leave the attack at least three quarters of its success",
         rounded["two decimals"] > 0.75 * rounded["in full"],
-        f"{percent(rounded['two decimals'])} of {percent(rounded['in full'])}",
+        f"{percent(rounded['two decimals'], 0)}, in full "
+        f"{percent(rounded['in full'], 0)}",
     ),
     (
         "One decimal costs it 8 points or more",
         rounded["one decimal"] < rounded["in full"] - 0.08,
-        percent(rounded["one decimal"]),
+        percent(rounded["one decimal"], 0),
         guess_rounded,
     ),
     (
@@ -678,7 +682,7 @@ claims(
         "The blend of one-decimal answers, at a thirtieth of the queries, shows more "
         "than 35 %",
         rounded["blend, one decimal"] > 0.35,
-        percent(rounded["blend, one decimal"]),
+        percent(rounded["blend, one decimal"], 0),
     ),
 )
 
@@ -734,13 +738,13 @@ claims(
     (
         "Pictures of other people are “reconstructed” in more than 40 % of cases",
         closed > 0.4,
-        percent(closed),
+        percent(closed, 0),
     ),
     (
         "A judge who knows strangers as well calls at least 15 points fewer of them "
         "right",
         closed > opened + 0.15,
-        percent(opened),
+        percent(opened, 0),
     ),
 )
 
