@@ -110,7 +110,7 @@ def test_a_grid_of_pictures_is_drawn_whole_with_its_words_and_frames(course):
     assert said[ALT].startswith("2 row(s) of pictures: dark, light.")
     with Image.open(path) as image:
         colours = {colour: count for count, colour in image.convert("RGB").getcolors(1 << 20)}
-    side = (960 - 80) // 3
+    side = (960 - 100) // 3
     assert colours[0, 0, 0] > 3 * 0.8 * side**2  # three dark pictures, not one
     assert ImageColor.getrgb(PROOF) in colours
     assert ImageColor.getrgb(ATTACK) in colours

@@ -15,7 +15,7 @@ from modelsec_course.lab.style import ATTACK, PROOF
 
 __all__ = ["Grid", "read"]
 
-WIDTH, GAP, TEXT, FRAME = 960, 14, 20, 6  # pixels
+WIDTH, GAP, TEXT, FRAME = 960, 10, 20, 6  # pixels
 INK, RIM = "#222222", "#999999"
 COLUMNS = re.compile(r"grid-template-columns:(auto )?repeat\((\d+),")
 DATA = "data:image/png;base64,"
@@ -43,7 +43,7 @@ class Grid:
         """The grid drawn on white, WIDTH pixels wide."""
         a_row = self.columns + self.named
         rows = [self.cells[i : i + a_row] for i in range(0, len(self.cells), a_row)]
-        left = max((_length(row[0].words) for row in rows), default=0) + GAP if self.named else 0
+        left = max((_length(row[0].words) for row in rows), default=0) + 2 * GAP if self.named else 0
         size = (WIDTH - left - FRAME) // self.columns - GAP
         heads = [(TEXT + GAP // 2) * any(cell.words for cell in row[self.named :]) for row in rows]
         sheet = Image.new("RGB", (WIDTH, sum(heads) + len(rows) * (size + GAP) + FRAME), "white")
@@ -102,7 +102,7 @@ def _place(sheet: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, at: tuple[
     colour, width = (ATTACK, FRAME) if wrong else (PROOF, FRAME) if framed else (RIM, 1)
     out = width // 2
     draw.rectangle((x - out, y - out, x + size + out - 1, y + size + out - 1), outline=colour, width=width)
-    draw.text((x + size / 2, y - GAP // 2), cell.words, ATTACK if wrong else INK, _font(), anchor="mb")
+    draw.text((x + size / 2, y - GAP), cell.words, ATTACK if wrong else INK, _font(), anchor="ms")
 
 
 def _font() -> ImageFont.FreeTypeFont:

@@ -10,8 +10,8 @@ LAB = Lab(
     minutes=100,
     difficulty=4,
     prerequisites=(
-        "Lab 00, for autograd",
-        "the chain rule, for one linear layer; ε and δ get one line here, Lab 13 the rest",
+        "Lab 00 (autograd)",
+        "the chain rule for one linear layer; ε and δ get one line here, lab 13 has the rest",
     ),
     outcomes=(
         "read an input and its label off a gradient, exactly, where algebra allows it",

@@ -107,7 +107,7 @@ claims(
     (
         "Control: it is not somebody else's picture",
         other > 0.3,
-        f"largest difference of a pixel {number(other, 2)}",
+        f"largest difference of a pixel {other:.2f}",
     ),
 )
 
@@ -709,29 +709,11 @@ guess_noise = predict(
 LEVELS = [0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
 
 
-def with_noise(gradient, lengths, seed):
-    """Each update of `gradient`, (k, ...), plus Gaussian noise.
-
-    Its length is `lengths` (k,) times the update's.
-    """
-    draw = runtime.generator(seed)
-    noise = [torch.randn(part.shape, generator=draw).to(part) for part in gradient]
-    size, own = (
-        sum(part.flatten(1).square().sum(1) for part in parts).sqrt()
-        for parts in (gradient, noise)
-    )
-    share = torch.as_tensor(lengths, device=device) * size / own
-    return [
-        g + n * share.view(-1, *[1] * (n.dim() - 1))
-        for g, n in zip(gradient, noise, strict=True)
-    ]
-
-
 def through(lengths, truth, labels, seeds):
     """What is found of batches `truth` (k, batch, ...) through noise of `lengths`."""
     return inversion.invert_gradient(
         net,
-        with_noise(stacked(net, truth, labels), lengths, seeds[0]),
+        scene.with_noise(stacked(net, truth, labels), lengths, seeds[0]),
         truth[0].shape,
         labels,
         steps=60,
@@ -1020,6 +1002,7 @@ def averaged(owners, **options):
     return model, after
 
 
+# %%
 def securely(updates, sizes):
     """The weighted mean, by a secure sum of updates and of their secret sizes.
 

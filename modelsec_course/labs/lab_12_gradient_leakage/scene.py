@@ -10,12 +10,25 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from modelsec_course import runtime
 from modelsec_course.inversion import best_assignment, mse
 from modelsec_course.lab.predicting import Guess, mark
 from modelsec_course.lab.style import ATTACK, BLACK, STYLE
 from modelsec_course.lab.words import number
 
 FLOOR = 1e-12  # drawn no lower
+
+
+def with_noise(gradient: Sequence[Tensor], lengths: Sequence[float], seed: int) -> list[Tensor]:
+    """Each of k updates plus Gaussian noise whose length is so many times the update's own.
+
+    gradient: one tensor (k, ...) for each parameter.  lengths: k multiples.
+    """
+    draw = runtime.generator(seed)
+    noise = [torch.randn(part.shape, generator=draw).to(part) for part in gradient]
+    size, own = (sum(part.flatten(1).square().sum(1) for part in parts).sqrt() for parts in (gradient, noise))
+    share = torch.as_tensor(lengths, device=size.device) * size / own
+    return [g + n * share.view(-1, *[1] * (n.dim() - 1)) for g, n in zip(gradient, noise, strict=True)]
 
 
 def watch_it_leak(
