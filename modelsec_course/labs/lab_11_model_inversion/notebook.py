@@ -35,7 +35,7 @@ threat.card("11")
 # A door opens for a hundred people. Its model knows their faces; their photographs were deleted after training. You hold the model
 # and the list of names. Can you get a face back?
 #
-# An image x that the model calls *person 7* with confidence may look like person 7. So start anywhere and climb:
+# An image $x$ that the model calls *person 7* with confidence may look like person 7. So start anywhere and climb:
 #
 # $$ \hat x_y = \arg\max_x\; \log p(y \mid x). $$
 #
@@ -79,7 +79,7 @@ claim(
 # %% [markdown]
 # ### Exercise 1: climb the model's score
 #
-# From a start, take steps of `lr` times the gradient of log p(y | x), and stay in [0, 1] after each. All people at once: the
+# From a start, take steps of `lr` times the gradient of $\log p(y \mid x)$, and stay in [0, 1] after each. All people at once: the
 # gradient of a *sum* over the batch is each picture's own.
 
 
@@ -144,7 +144,7 @@ claim(
 # ### Exercise 2: who is to say?
 #
 # The model's confidence cannot be the measure: it is what you climbed. Your own eye sees what it hopes for. You need an
-# **independent judge**, trained on *other* photographs, who does not know the doors. It should have wrong answers to give: ours knows
+# **independent judge**, trained on *other* photographs, that does not know the doors. It must be able to give wrong answers: ours knows
 # the 100 private people (labels 0 to 99) and 360 strangers (100 to 459). It names `judge(x).argmax(1)`.
 
 
@@ -208,13 +208,13 @@ claims(
 #
 # ### Exercise 3: climb inside a prior
 #
-# A **prior** turns a short code z into a plausible face, `decode(z)`; ordinary faces have codes like standard normal
-# numbers. Climb in z, and pay a little for long codes:
+# A **prior** turns a short code $z$ into a plausible face, `decode(z)`; ordinary faces have codes like standard normal
+# numbers. Climb in $z$, and pay a little for long codes:
 #
 # $$ J(z) = \log p(y \mid \text{decode}(z)) - \lambda \lVert z \rVert^2. $$
 #
-# λ is `weight`. Use `torch.optim.Adam([z], lr)`: plain gradient steps do not get as far in as many. Start at z = 0, the average
-# face.
+# $\lambda$ is `weight`. Use `torch.optim.Adam([z], lr)`: plain gradient steps do not get as far in the same number. Start at $z = 0$,
+# the average face.
 
 
 # %%
@@ -278,7 +278,7 @@ claim(
 # ### Exercise 4: what does a search alone show?
 #
 # Is that a lot? Search the public album with the same model: for each name, take the photograph of **somebody else** that the model
-# likes best. It needs the model, but nothing is *reconstructed*: the person is not in it. This **look-alike** is the control that
+# likes best. It needs the model, but nothing is *reconstructed*: the person is not in the album. This **look-alike** is the control that
 # every reconstruction in this lab has to beat.
 
 
@@ -307,8 +307,8 @@ look_alike = check("11.look_alike", look_alike)
 #
 # ### Is the attack at its best?
 #
-# A door that is very sure has log p ≈ 0 early: nothing is left to climb, and no more can be seen of the face. The attacker can
-# divide the logits by a **temperature** T. How large? The spread of the door's logits on public photographs, over 4, which is
+# A door that is very sure reaches $\log p \approx 0$ early: nothing is left to climb, and the face gets no clearer. The attacker can
+# divide the logits by a **temperature** $T$. How large? The spread of the door's logits on public photographs, over 4, which is
 # about the softmax door's spread. Which door gives away more then?
 
 # %%
@@ -583,7 +583,7 @@ explore(
 #
 # The door is now a service: it keeps its weights and answers with probabilities, **rounded** to one or two decimals. Somebody who
 # has the weights does not care. Somebody who can only ask has no gradient, but lab 02's trick: **estimate** it, from answers on
-# either side of z, at $\pm\sigma u$ for random directions $u$ and a small $\sigma$. Most answers are 0.0. What does rounding leave to
+# either side of $z$, at $\pm\sigma u$ for random directions $u$ and a small $\sigma$. Most answers are 0.0. What does rounding leave to
 # this attack, and what to a search?
 
 # %%
@@ -610,11 +610,7 @@ def by_asking(service, y, prior, steps=60, samples=20, sigma=0.4, lr=0.8):
     z = torch.zeros(len(y), *prior.shape, device=device)
     for _ in range(steps):
         slope = evasion.nes_gradient(
-            scores,
-            z,
-            sigma=sigma,
-            samples=samples,
-            generator=draw,
+            scores, z, sigma=sigma, samples=samples, generator=draw
         )
         # long slopes are shortened to lr
         z = z + lr * slope / slope.norm(dim=1, keepdim=True).clamp(min=0.3)

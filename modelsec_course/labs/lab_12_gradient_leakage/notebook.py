@@ -173,7 +173,7 @@ claim("The label of each of 100 patients is right", told == y[:100].tolist())
 # With eight patients the gradient is a mean of eight. Each row's quotient is now a mixture, $\sum_k g_k x_k / \sum_k g_k$ with
 # weights of its own. Is a mixture safe?
 #
-# A ReLU unit that is active for **one** of the eight has that picture in its row, unmixed. And you can tell such rows without
+# A ReLU unit that is active for **one** of the eight has that picture in its row, unmixed. And you can recognise such rows without
 # the truth: two of them agree to five digits, which two mixtures of many seldom do. (Of **two** pictures with
 # one label, mixtures often agree: the weights have nearly the same ratio in each unit.) So count the false ones, too.
 
@@ -265,7 +265,7 @@ claims(
 )
 
 # %% [markdown]
-# A mean is not a blur. The labels come from the same rule as before: ∂L/∂b = mean p − counts / batch, and an untrained network
+# A mean is not a blur. The labels come from the same rule as before: $\partial L / \partial b$ is mean $p$ − counts / batch, and an untrained network
 # says about 1/10 for each class.
 #
 # But who sends the update of an *untrained* network? Everybody does, in the first round. Then the network learns. For how many
@@ -615,6 +615,8 @@ figures.curves(
     caption="A search of its own for each budget. Three networks end at 400 steps: "
     "thin lines lead to their names only.",
 )
+
+# %%
 figures.table(
     [
         (kind, steps, number(by_steps[kind][-1], 1), number(worst[kind], 1))
@@ -886,6 +888,7 @@ def searched(vector, size):
     return inversion.mse(found.x, x[:size])
 
 
+# %%
 def summed(*clients):
     """What the server has when only these clients survive, without a threshold."""
     return federated.secure_sum(
@@ -936,7 +939,7 @@ claims(
 )
 
 # %% [markdown]
-# Secure aggregation hides each client's **update**, not the **sum**, and what section 3 says of batches holds of sums. So it wants
+# Secure aggregation hides each client's **update**, not the **sum**, and what section 3 says of batches holds of sums. So it needs
 # many clients, and a threshold (the number that must survive) that is kept.
 #
 # ### Spot the broken protocol
@@ -1010,10 +1013,7 @@ def securely(updates, sizes):
     """
     rows = torch.cat([updates * sizes[:, None], sizes[:, None]], 1)
     total = federated.secure_sum(
-        rows,
-        dropped=range(0, len(rows), 10),
-        bits=16,
-        generator=runtime.generator(19),
+        rows, dropped=range(0, len(rows), 10), bits=16, generator=runtime.generator(19)
     ).total
     return total[:-1] / total[-1]
 
@@ -1037,13 +1037,10 @@ def alone(rows):
 together = {"rounds": 15, "share": 0.5, "epochs": 2, "lr": 1.0}
 plain, curve = averaged(hospitals, **together)
 _, dropping = averaged(hospitals, aggregate=securely, **together)
-draw = runtime.generator(23)
-some = {"largest hospital": largest} | {
-    f"random draw {k}": torch.randperm(len(x), generator=draw)[: len(largest)].to(
-        device
-    )
-    for k in (1, 2, 3)
-}
+draw, n = runtime.generator(23), len(largest)
+some = {"largest hospital": largest}
+for k in (1, 2, 3):
+    some[f"random draw {k}"] = torch.randperm(len(x), generator=draw)[:n].to(device)
 right = {who: alone(rows) for who, rows in some.items()}
 one, *random = right.values()
 fair = sum(random) / 3
@@ -1068,13 +1065,15 @@ figures.curves(
     caption="Forty hospitals with different mixtures of digits (Dirichlet, α = 1), "
     "half of them in each round.",
 )
+
+# %%
 figures.table(
     [
         (who, *y[rows].bincount(minlength=10).tolist(), percent(right[who]))
         for who, rows in some.items()
     ],
     ["trained on", *map(str, range(10)), "accuracy"],
-    f"How many of {len(largest)} digits are of each kind, and the accuracy alone.",
+    f"How many of {n} digits are of each kind, and the accuracy alone.",
 )
 
 # %%
