@@ -7,11 +7,12 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from PIL import Image
+from PIL import Image, ImageColor
 
-from modelsec_course.app import pictures
+from modelsec_course.app import grids, pictures
 from modelsec_course.build import build, headline
 from modelsec_course.build.headline import ALT, CAPTION
+from modelsec_course.lab.style import ATTACK, PROOF
 
 ROOT = Path(__file__).resolve().parent.parent
 LABS = list(pictures.labs(ROOT))
@@ -89,6 +90,37 @@ def test_a_picture_is_what_the_tagged_cell_draws_and_grows_stale_with_it(course)
 def test_a_lab_without_a_headline_cell_is_named(course, tags):
     write(course, FIGURE, tags)
     assert "has 0 cells tagged 'headline'" in pictures.stale(course)["77"]
+
+
+GRID = """\
+import torch
+from modelsec_course.lab import figures
+figures.pictures(
+    [torch.zeros(3, 1, 8, 8), torch.ones(2, 1, 8, 8)], titles=["a", "b", "c"], row_labels=["dark", "light"],
+    framed=[[False, True, False], None], wrong=[[True, False, False], None], caption="Five & **pictures**.",
+)
+"""
+
+
+def test_a_grid_of_pictures_is_drawn_whole_with_its_words_and_frames(course):
+    write(course, GRID)
+    path = pictures.draw(course, "77")
+    said = headline.words(path)
+    assert said[CAPTION] == "Five & pictures."
+    assert said[ALT].startswith("2 row(s) of pictures: dark, light.")
+    with Image.open(path) as image:
+        colours = {colour: count for count, colour in image.convert("RGB").getcolors(1 << 20)}
+    side = (960 - 100) // 3
+    assert colours[0, 0, 0] > 3 * 0.8 * side**2  # three dark pictures, not one
+    assert ImageColor.getrgb(PROOF) in colours
+    assert ImageColor.getrgb(ATTACK) in colours
+
+
+def test_a_page_without_a_grid_has_none():
+    assert (
+        grids.read('<figure class="msec-figure"><div><img alt="x" src="data:image/png;base64,AA"></div></figure>')
+        is None
+    )
 
 
 def test_a_headline_cell_that_shows_no_figure_is_refused(course):

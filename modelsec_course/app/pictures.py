@@ -16,6 +16,7 @@ import nbformat
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from modelsec_course.app import grids
 from modelsec_course.build.headline import ALT, CAPTION, DRAWN_BY, NAME, TAG, digest, room, words
 from modelsec_course.files import write_atomically
 
@@ -150,6 +151,9 @@ def _shown(outputs: list, number: str) -> tuple[bytes, str, str]:
     if not figures:
         raise ValueError(f"the headline cell of lab {number} shows no figure: end it with one of figures.…")
     image, page = figures[0]
-    alt, caption = ALT_TEXT.search(image), SAID.search(page)
-    plain = re.sub(r"<[^>]+>", "", caption[1]) if caption else ""
-    return base64.b64decode(DATA.search(image)[1]), html.unescape(alt[1] if alt else ""), html.unescape(plain).strip()
+    caption = SAID.search(page)
+    plain = html.unescape(re.sub(r"<[^>]+>", "", caption[1])).strip() if caption else ""
+    if grid := grids.read(page):
+        return grid.png(), grid.alt, plain
+    alt = ALT_TEXT.search(image)
+    return base64.b64decode(DATA.search(image)[1]), html.unescape(alt[1] if alt else ""), plain

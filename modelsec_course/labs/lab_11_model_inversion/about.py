@@ -7,9 +7,9 @@ LAB = Lab(
     number="11",
     title="Model inversion",
     question="What does a face recogniser give away?",
-    minutes=80,
+    minutes=95,
     difficulty=3,
-    prerequisites=("Lab 01, for climbing a model's score", "Lab 02, for estimated gradients"),
+    prerequisites=("Lab 01 (climbing a model's score)", "Lab 02 (estimated gradients)"),
     outcomes=(
         "make a picture of a person from a model that was trained on them",
         "say why confidence is no measure of a reconstruction, and use an independent open-set judge",
@@ -76,14 +76,15 @@ QUIZ = (
         "Why does a prior help the attacker?",
         (
             "it knows the private people",
-            "it makes the model more confident",
-            "it leaves only pictures that could be faces, so that climbing cannot end in a pattern that is none",
+            "it makes the model more confident of each picture",
+            "it leaves only pictures that could be faces",
         ),
         2,
         (
             "It was made of public pictures of other people.",
             "They were about as sure of pixels without a prior.",
-            "The average face and random codes are nobody: what is private comes from the model's score.",
+            "Climbing cannot end in a pattern that is no face. And codes alone are nobody: what is private comes from "
+            "the model's score.",
         ),
     ),
     Question(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from modelsec_course.inversion import Prior, invert_classes
 from modelsec_course.lab.style import BLACK, BLUE, STYLE, VERMILION
+from modelsec_course.lab.words import percent
 
 EVERY = 2  # steps from one picture of the film to the next
 
@@ -58,8 +59,8 @@ def watch_a_face_appear(
             _curves(axes[3], sure[:, person], seen[:, person], at)
         who = _named(int(named[at, person]), person, len(truth))
         return fig, (
-            f"Person {person}, {prior}, step {step}: the model is **{sure[at, person]:.1%}** sure that it is person "
-            f"{person}. The judge sees {who}, and gives person {person} {seen[at, person]:.1%}."
+            f"Person {person}, {prior}, step {step}: the model is **{percent(sure[at, person])}** sure that it is "
+            f"person {person}. The judge sees {who}, and is {percent(seen[at, person])} sure of person {person}."
         )
 
     return draw

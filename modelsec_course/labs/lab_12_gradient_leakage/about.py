@@ -7,11 +7,11 @@ LAB = Lab(
     number="12",
     title="Gradient leakage in federated learning",
     question="Do updates reveal data?",
-    minutes=75,
+    minutes=100,
     difficulty=4,
     prerequisites=(
-        "Lab 00, for autograd",
-        "the chain rule, for one linear layer; ε and δ get one line here, Lab 13 the rest",
+        "Lab 00 (autograd)",
+        "the chain rule for one linear layer; ε and δ get one line here, lab 13 has the rest",
     ),
     outcomes=(
         "read an input and its label off a gradient, exactly, where algebra allows it",
@@ -65,15 +65,15 @@ QUIZ = (
     Question(
         "In secure aggregation all masks cancel. Why does each client also add a mask of its own?",
         (
-            "one mask could be guessed",
-            "it makes the sum private",
-            "a lost client's pairwise masks are revealed: should its vector come late, nothing else hides it",
+            "one mask could be guessed by a server that tries long enough",
+            "it makes the sum private, not only the vectors in it",
+            "a client that is late has its pairwise masks revealed",
         ),
         2,
         (
             "A mask is uniform modulo 2³². Guessing is hopeless.",
             "The own masks are taken off again. The sum is exact.",
-            "And the others reveal, for each client, either its key or its own mask, never both.",
+            "Its own mask still hides its vector: the others reveal either its key or that mask, never both.",
         ),
     ),
     Question(

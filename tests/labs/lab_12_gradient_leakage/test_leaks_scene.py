@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from modelsec_course import runtime
-from modelsec_course.labs.lab_12_gradient_leakage.scene import watch_it_leak
+from modelsec_course.lab.predicting import Guess
+from modelsec_course.labs.lab_12_gradient_leakage.scene import watch_it_leak, with_noise
 
 LEVELS = [0.0, 0.1, 1.0]
 
@@ -33,9 +34,7 @@ def test_each_patient_stands_beside_what_is_found_of_it(draw, batch, grid):
     assert pictures[0].get_subplotspec().get_gridspec().get_geometry() == grid
     shown = torch.stack([torch.as_tensor(axes.images[0].get_array()) for axes in pictures])
     torch.testing.assert_close(shown[batch:], shown[:batch] + 0.1)
-    assert (
-        words == f"Batch of {batch}, noise 1 times as long as the gradient: mean squared error 1.0e-02, PSNR **20 dB**."
-    )
+    assert words == f"Batch of {batch}, noise 1 times as long as the gradient: mean squared error 0.01, PSNR **20 dB**."
     plt.close(figure)
 
 
@@ -51,3 +50,22 @@ def test_the_curve_has_every_level_and_marks_the_chosen_one(draw, asked):
     assert "noise 0.1 times" in words
     assert "no noise" in draw(2, 0.0)[1]
     plt.close("all")
+
+
+def test_noise_is_as_many_times_as_long_as_each_update_itself():
+    draw = runtime.generator(1)
+    gradient = [torch.randn(3, 40, generator=draw), torch.randn(3, 5, 4, generator=draw)]
+    lengths = [0.0, 0.5, 2.0]
+    noise = [n - g for n, g in zip(with_noise(gradient, lengths, seed=2), gradient, strict=True)]
+    size, own = (torch.cat([part.flatten(1) for part in parts], 1).norm(dim=1) for parts in (noise, gradient))
+    torch.testing.assert_close(size / own, torch.tensor(lengths))
+
+
+def test_the_learners_guess_is_a_dashed_line(monkeypatch):
+    monkeypatch.setenv("MODELSEC_EXPECT", "pass")
+    guess = Guess("12.noise", "How long?", 0, 3, 0.05, False)
+    guess.slider.value, guess.slider.touched = 1.5, True
+    x = torch.rand(1, 1, 4, 4)
+    figure, _ = watch_it_leak(lambda batch: (x, x.repeat(3, 1, 1, 1, 1)), LEVELS, guess)(1, 0.1)
+    assert [text.get_text() for text in figure.axes[-1].texts] == ["your guess: 1.5"]
+    plt.close(figure)
