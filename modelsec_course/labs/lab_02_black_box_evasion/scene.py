@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from modelsec_course.lab.style import BLACK, BLUE, STYLE, VERMILION
+from modelsec_course.lab.style import ATTACK, BLACK, CONTROL, STYLE
+from modelsec_course.lab.words import percent
 
 Spend = Callable[[nn.Module, Tensor, Tensor, float, int], tuple[Tensor, Tensor]]
 
@@ -37,27 +38,27 @@ def spend_queries(
         down, true = fell <= budget, int(y[digit])
         with plt.rc_context(STYLE):
             fig, axes = plt.subplots(1, 3, figsize=(9.0, 3.0), width_ratios=(2.1, 1, 1))
-            _curve(axes[0], fell.numpy(), budget, most)
+            _curve(axes[0], fell.numpy(), budget, most, CONTROL if "random" in attack else ATTACK)
             caught = bool(down[digit])
             shown = x_adv if caught else x
             words = f"{int(fell[digit])} queries: says {int(said[digit])}" if caught else "not fallen (clean shown)"
             for ax, picture, title in ((axes[1], x, f"clean: a {true}"), (axes[2], shown, words)):
                 ax.imshow(picture[digit, 0].cpu().numpy(), vmin=0, vmax=1)
-                ax.set_title(title, fontsize=10, color=VERMILION if caught and ax is axes[2] else BLACK)
+                ax.set_title(title, fontsize=10, color=ATTACK if caught and ax is axes[2] else BLACK)
                 ax.set(xticks=[], yticks=[])
                 ax.grid(False)
         far = f", half of them by changes shorter than {length[down].median():.2f} (L2)" if down.any() else ""
-        share = f"{100 * down.float().mean():.0f} % of {len(y)} digits fooled"
+        share = f"{percent(down.float().mean(), 0)} of {len(y)} digits fooled"
         fate = f"falls at query {int(fell[digit])}" if caught else "still stands"
         return fig, f"{attack}, ε = {eps:.2f}, {budget} queries: **{share}**{far}. Digit {digit}, a {true}, {fate}."
 
     return draw
 
 
-def _curve(axes: Axes, fell: np.ndarray, budget: int, most: int) -> None:
+def _curve(axes: Axes, fell: np.ndarray, budget: int, most: int, colour: str) -> None:
     queries = np.unique(np.geomspace(1, most, 80).astype(int))
-    axes.plot(queries, [(fell <= q).mean() for q in queries], color=BLUE, marker="")
+    axes.plot(queries, [(fell <= q).mean() for q in queries], color=colour, marker="")
     axes.axvline(budget, color=BLACK, linestyle=":", linewidth=1.5, marker="")
     axes.scatter([budget], [(fell <= budget).mean()], color=BLACK, marker="D", s=50, zorder=3)
-    axes.set(xscale="log", xlabel="queries for each digit", ylabel="digits fooled", ylim=(-0.03, 1.03))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+    axes.set(xscale="log", xlabel="queries for each digit", ylabel="share of digits fooled", ylim=(-0.03, 1.03))
+    axes.yaxis.set_major_formatter(lambda value, _: percent(value, None))

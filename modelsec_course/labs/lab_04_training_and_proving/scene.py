@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from modelsec_course import runtime
-from modelsec_course.lab.style import BLACK, BLUE, GREY, STYLE, VERMILION
+from modelsec_course.lab.style import ATTACK, BLACK, CONTROL, DEFENCE, PROOF, STYLE
 from modelsec_course.robustness import certified_radius, noisy_votes
 from modelsec_course.statistics import clopper_pearson
 
@@ -50,11 +50,11 @@ def smooth_a_digit(model: nn.Module, x: Tensor, y: Tensor) -> Callable[..., tupl
 
 
 def _vote(axes: Axes, shares: np.ndarray, chosen: int, true: int, low: float) -> None:
-    colours = [BLUE if k == true else VERMILION if k == chosen else "#BBBBBB" for k in range(len(shares))]
+    colours = [DEFENCE if k == true else ATTACK if k == chosen else "#BBBBBB" for k in range(len(shares))]
     bars = axes.bar(range(len(shares)), shares, color=colours)
     bars[true].set_hatch("//")
     bars[true].set_edgecolor("white")
-    axes.axhline(0.5, color=GREY, linestyle=":", linewidth=1.5, marker="")
+    axes.axhline(0.5, color=CONTROL, linestyle=":", linewidth=1.5, marker="")
     axes.plot([chosen - 0.6, chosen + 0.6], [low, low], color=BLACK, linestyle="-", marker="", linewidth=2.5)
     axes.set(
         xticks=range(len(shares)), ylim=(0, 1.05), xlabel="class (hatched: the truth)", ylabel="share of the votes"
@@ -64,7 +64,7 @@ def _vote(axes: Axes, shares: np.ndarray, chosen: int, true: int, low: float) ->
 
 def _radius(axes: Axes, share: float, n: int, sigma: float, alpha: float, radius: float) -> None:
     """The most that n copies can prove, and what a steady share would."""
-    for same, label, colour, dash in ((1.0, "all agree", GREY, "--"), (share, "as many as here", BLUE, "-")):
+    for same, label, colour, dash in ((1.0, "all agree", CONTROL, "--"), (share, "as many as here", PROOF, "-")):
         most = [certified_radius(int(same * count), int(count), sigma=sigma, alpha=alpha) for count in COUNTS]
         axes.plot(COUNTS, most, color=colour, linestyle=dash, marker="", label=label)
     axes.scatter([n], [radius], color=BLACK, marker="D", s=55, zorder=3)
