@@ -18,8 +18,9 @@ from torch import nn
 from modelsec_course import data, evasion, runtime, zoo
 from modelsec_course.app.health import doctor
 from modelsec_course.data import signs
-from modelsec_course.lab import check, claim, explore, figures, guarantee
-from modelsec_course.lab import finish, quiz, start, threat
+from modelsec_course.lab import check, claim, claims, explore, figures, finish
+from modelsec_course.lab import guarantee, predict, quiz, start, threat
+from modelsec_course.lab.words import number, percent
 from modelsec_course.labs.lab_00_start_here import scene
 
 start("00")
@@ -33,10 +34,12 @@ start("00")
 # Nothing in this cell need be understood yet. Lab 01 explains it, and you write the attack yourself.
 
 # %% tags=["headline"]
-stop, limit = (torch.full((24,), signs.CLASSES.index(name)) for name in ("stop", "limit 120"))
-by_day = signs.Conditions(width=(0.7, 0.9), exposure=(0.9, 1.15), motion=(-1, -1))  # near, bright, sharp
+names = ("stop", "limit 120")
+stop, limit = (torch.full((24,), signs.CLASSES.index(name)) for name in names)
+# near, bright, sharp
+by_day = signs.Conditions(width=(0.7, 0.9), exposure=(0.9, 1.15), motion=(-1, -1))
 camera = {"size": 64, "conditions": by_day, "generator": runtime.generator(1)}
-photos = signs.photograph(signs.templates(), stop, **camera)  # (24, 3, 64, 64) in [0, 1]
+photos = signs.photograph(signs.templates(), stop, **camera)  # (24, 3, 64, 64)
 reader = nn.Sequential(nn.AvgPool2d(2), zoo.load("signs-poolnet", device="cpu"))
 
 # The attacker wants one certain answer: a speed limit of 120.
@@ -47,37 +50,59 @@ with torch.no_grad():
 fallen = after.argmax(1) == limit
 first = int(fallen.int().argmax())  # the first that fell, not the finest
 figures.before_after(
-    photos[first], attacked[first], (before[first], after[first]), signs.CLASSES, truth=0,
-    caption="A STOP sign before and after an attack that changes no colour by more than 8/255.",
-)  # fmt: skip
+    photos[first],
+    attacked[first],
+    (before[first], after[first]),
+    signs.CLASSES,
+    truth=0,
+    caption="A STOP sign before and after an attack that changes no colour by "
+    "more than 8/255.",
+)
 
 # %% [markdown]
-# One picture can be luck. So count all 24. And compare with a **control**, changes of the same size in random
+# One picture may be luck. So count all 24. And compare with a **control**, changes of the same size in random
 # directions: without it you would not know whether *any* change confuses this model.
 
 # %%
 coins = torch.rand(photos.shape, generator=runtime.generator(2)) < 0.5
 noisy = (photos + torch.where(coins, 8 / 255, -8 / 255)).clamp(0, 1)
 unmoved = (reader(noisy).argmax(1) == stop).sum().item()
-claim("Before the attack the model reads at least 23 of the 24 signs as STOP",
-      (before.argmax(1) == stop).sum() >= 23)  # fmt: skip
-claim("After it, at least 8 of the 24 are a limit of 120 to the model", fallen.sum() >= 8, f"{fallen.sum()} of 24")
-claim("Random changes of the same size leave at least 23 as STOP", unmoved >= 23, f"{unmoved} of 24")
+read = (before.argmax(1) == stop).sum().item()
+
+# %%
+claims(
+    (
+        "Before the attack the model reads at least 23 of the 24 signs as STOP",
+        read >= 23,
+        f"{read} of 24",
+    ),
+    (
+        "After it, at least 8 of the 24 are a limit of 120 to the model",
+        fallen.sum() >= 8,
+        f"{fallen.sum()} of 24",
+    ),
+    (
+        "Random changes of the same size leave at least 23 as STOP",
+        unmoved >= 23,
+        f"{unmoved} of 24",
+    ),
+)
 
 # %% [markdown]
-# No file was stolen, and the model is as it was. Yet a car that trusts it would not stop. Not every sign fell, and this
-# attacker had to know the model and to edit the camera's picture. Ask of every attack: how often does it work, and what
-# must the attacker be able to do? The rest of this lab gives you the words for that.
+# No file was stolen, and the model is unchanged. Yet a car that trusts it would not stop. This attacker had to know the
+# model and to edit the camera's picture. Ask of every attack: how often does it work, and what must the attacker be able
+# to do? The rest of this lab gives you the words for that.
 #
 # ## 2 · How a lab works
 #
 # You read, guess, write a function of a few lines, and run its **check**. A panel then says *passed*, *not yet right*
-# (what was expected, what came) or *not attempted*. Hints fold open one by one.
+# (what was expected, and what came instead) or *not attempted*. Hints fold open one by one.
 #
 # A check never stops the lab: until your function passes, the notebook goes on with the course's own version. So you
 # may run everything first and solve the exercises later. Your progress is kept on this computer.
 #
-# Lines with ✔ are **claims**: sentences of this text that your run has just verified.
+# Lines with ✔ are **claims**: sentences of this text that your run has just verified. Change any number you like: a claim
+# that no longer holds says so, and the lab goes on.
 
 # %%
 doctor()
@@ -110,10 +135,12 @@ def classify_incident(incident):
     """The set of properties that an incident violates.
 
     incident.wrong_answers: bool, somebody made the model answer wrongly.
-    incident.learned: tuple of what an outsider learned that they should not know; empty if nothing.
-    incident.answered: share of requests answered in time; up to one in a hundred may be late.
+    incident.learned: tuple of what an outsider learned that they should not know;
+        empty if nothing.
+    incident.answered: share of requests answered in time; one in a hundred may be late.
     incident.decisions: "sound", "unexplained", "unfair" or "steered".
-    Returns a set of "integrity", "confidentiality", "availability", "decisions"; empty if all is well.
+    Returns a set of "integrity", "confidentiality", "availability", "decisions";
+    empty if all is well.
     """
     ### BEGIN SOLUTION
     violated = set()
@@ -136,8 +163,14 @@ classify_incident = check("00.classify_incident", classify_incident)
 
 # %%
 tape = Incident("Tape on a stop sign", wrong_answers=True)
-print(classify_incident(tape))
-claim("An attack without any data breach violates a property", classify_incident(tape) == {"integrity"})
+violated = classify_incident(tape)
+
+# %%
+claim(
+    "An attack without any data breach violates a property",
+    violated == {"integrity"},
+    ", ".join(sorted(violated)),
+)
 
 # %% [markdown]
 # ## 4 · Say who attacks you
@@ -171,8 +204,9 @@ editor
 def threat_model(scenario):
     """The threat model of a scenario with `wants`, `sees` and `touches`.
 
-    Returns {"goal": …, "knowledge": …, "capability": …, "ids": […]}, in the words of the table. `ids` is a list
-    with an id of the goal: "NISTAML.01" availability, "NISTAML.02" integrity, "NISTAML.03" confidentiality.
+    Returns {"goal": …, "knowledge": …, "capability": …, "ids": […]}, in the words
+    of the table. `ids` is a list with an id of the goal: "NISTAML.01" availability,
+    "NISTAML.02" integrity, "NISTAML.03" confidentiality.
     """
     ### BEGIN SOLUTION
     goal, number = {
@@ -203,18 +237,26 @@ threat_model(editor)
 # %% [markdown]
 # ## 5 · How far is a diagnosis from flipping?
 #
-# The model reads 30 measurements of cell nuclei and says *malignant* or *benign*. It is a logistic regression: with
-# standardised measurements $z$ it says *benign* where the score $f(z) = w \cdot z + b$ is positive.
+# The model reads 30 measurements of cell nuclei and says *malignant* or *benign*. (The records are Breast Cancer
+# Wisconsin, 1993, CC BY 4.0.) It is a logistic regression: with standardised measurements $z$ it says *benign* where the
+# score $f(z) = w \cdot z + b$ is positive.
 
 # %%
 tumours = data.load("tumours")
 model = zoo.load("tumours-logistic", device="cpu")
 normalize, layer = model
-z = normalize(tumours.x_test)  # (143, 30): every measurement in standard deviations
-w, b = layer.weight[1].detach(), layer.bias[1].detach()  # row 1 is the class benign
-y = tumours.y_test  # 0 malignant, 1 benign
-print(tumours)
-claim("The model is right for 137 of 143 records", ((z @ w + b > 0) == (y == 1)).sum() == 137)
+z = normalize(tumours.x_test)  # (143, 30), in standard deviations
+y = tumours.y_test  # (143,): 0 malignant, 1 benign
+# Two classes need one score: row 0 (malignant) is all zeros, row 1 is the score.
+w, b = layer.weight[1].detach(), layer.bias[1].detach()  # (30,), ()
+right = (z @ w + b > 0) == (y == 1)  # (143,)
+
+# %%
+claim(
+    "The model is right for 137 of 143 records",
+    right.sum() == 137,
+    f"{right.sum()} of 143",
+)
 
 # %% [markdown]
 # An attacker may move every measurement by up to ε standard deviations. That limit is an **L∞ ball** of radius ε.
@@ -235,7 +277,8 @@ def margin_distance(x, w, b, norm):
     """How far each record is from the boundary w·x + b = 0.
 
     x: (n, d) records.  w: (d,) weights.  b: the intercept.
-    norm: "linf", every measurement may move by the distance; "l2", the record moves by it in a straight line.
+    norm: "linf", every measurement may move by the distance; "l2", the record moves
+        by it in a straight line.
     Returns (n,) distances, never negative, in the units of x.
     """
     ### BEGIN SOLUTION
@@ -247,38 +290,75 @@ def margin_distance(x, w, b, norm):
 margin_distance = check("00.margin_distance", margin_distance)
 
 # %% [markdown]
-# With a sign for the side, these distances show the whole test set at one glance.
+# So the straight length has a dual norm, too: the straight length itself, $\lVert w \rVert_2$. It is smaller than
+# $\lVert w \rVert_1$, so the same record is farther away.
 
 # %%
-right = (z @ w + b > 0) == (y == 1)
-distance = margin_distance(z, w, b, "linf")
+distance = margin_distance(z, w, b, "linf")  # (143,)
+straight = margin_distance(z, w, b, "l2")
+figures.table(
+    [
+        ("every measurement by at most ε", w.abs().sum(), distance.median()),
+        ("straight length", w.norm(), straight.median()),
+    ],
+    ["the attacker's budget", "dual norm of w", "median distance"],
+    "What a unit of budget changes in the score, and how far half of the records are.",
+)
+
+# %% [markdown]
+# With a sign for the side, the first kind of distance shows the whole test set at one glance.
+
+# %%
 scene.two_classes(
     distance * (z @ w + b).sign(),
     y,
     caption="How far the 143 test records are from the boundary, and on which side.",
 )
-claim("Half of all records are closer than 0.42 standard deviations", distance.median() < 0.42)
-
-# %% [markdown]
-# Now be the attacker. Choose a record and push. The arrow shows where it goes, the table what changes on paper.
 
 # %%
-close = [int(i) for i in (right & (distance < 1)).nonzero().flatten()[:12]]
+claims(
+    (
+        "Half of all records are closer than 0.42 standard deviations",
+        distance.median() < 0.42,
+        number(distance.median()),
+    ),
+    (
+        "In straight length they are more than four times as far",
+        straight.median() > 4 * distance.median(),
+        number(straight.median()),
+    ),
+)
+
+# %% [markdown]
+# Now be the attacker. Choose a record and push. The arrow shows where it goes, the table what changes on paper. Would a
+# pathologist notice?
+
+# %%
+close = (right & (distance < 1)).nonzero().flatten()[:12].tolist()
 explore(
     scene.drag_a_record(tumours, z, w, b),
     record=close,
     step=(0.0, 1.0, 0.01, 0.2),
     labels={"record": "record", "step": "push (standard deviations)"},
-    caption="A tumour record on its way across the boundary. ■ the model says malignant, ◆ benign.",
+    caption="A tumour record on its way across the boundary. "
+    "■ the model says malignant, ◆ benign.",
 )
 
 # %% [markdown]
+# Hardly. At a push of 0.2 every row moves by a fifth of what it varies by from patient to patient: no single number looks
+# wrong. The model adds up thirty such pushes.
+#
 # ## 6 · Robust accuracy, exactly
 #
 # A record **stands** at ε when the model is right and the boundary is further than ε. The share that stands is the
-# **robust accuracy**. For a linear model you can compute it: no attack needed, no attack can beat it.
-#
-# Before you run the next cell, guess: the model is right for 96 %. How many of its answers survive ε = 0.3?
+# **robust accuracy**. For a linear model you can compute it: no attack is needed, and none can beat it.
+
+# %%
+guess_robust = predict(
+    "00.robust",
+    "The model is right for 96 %. What share is right and stands at ε = 0.3?",
+    percent=True,
+)
 
 # %%
 eps = torch.linspace(0, 1, 41)
@@ -286,28 +366,42 @@ standing = right & (distance > eps[:, None])  # (41, 143)
 robust = standing.float().mean(1)
 
 # The control: 20 random directions for each record.
-signs = 2 * torch.randint(0, 2, (20, *z.shape), generator=runtime.generator(0)) - 1
-noisy = torch.stack([(((z + e * signs) @ w + b > 0) == (y == 1)).float().mean() for e in eps])
+up_or_down = 2 * torch.randint(0, 2, (20, *z.shape), generator=runtime.generator(0)) - 1
+noisy = [
+    (((z + e * up_or_down) @ w + b > 0) == (y == 1)).float().mean().item() for e in eps
+]
 figures.curves(
     eps,
     {"worst case": robust, "random signs": noisy},
+    roles={"worst case": "attack", "random signs": "control"},
     xlabel="L∞ ε (standard deviations)",
-    ylabel="accuracy",
-    caption="Exact robust accuracy, and the control: the same sizes of change in random directions.",
+    ylabel="share of the 143 records that is right",
     percent=True,
     ylim=(0, 1.02),
+    guess=guess_robust,
+    caption="Exact robust accuracy, and the control: the same sizes of change in "
+    "random directions.",
 )
+at = {e: (right & (distance > e)).float().mean().item() for e in (0.1, 0.3, 0.5)}
 
 # %%
-at = {e: (right & (distance > e)).float().mean().item() for e in (0.1, 0.3, 0.5)}
-claim("91.6 % stand at ε = 0.1, 64.3 % at 0.3, 34.3 % at 0.5",
-      [round(100 * share, 1) for share in at.values()] == [91.6, 64.3, 34.3])  # fmt: skip
-claim("Random changes of 0.3 cost less than two points", noisy[12] > noisy[0] - 0.02,
-      f"{noisy[12]:.1%} against {noisy[0]:.1%}")  # fmt: skip
+claims(
+    (
+        "91.6 % stand at ε = 0.1, 64.3 % at 0.3, 34.3 % at 0.5",
+        [round(100 * share, 1) for share in at.values()] == [91.6, 64.3, 34.3],
+        ", ".join(percent(share) for share in at.values()),
+        guess_robust,
+    ),
+    (
+        "Random changes of 0.3 cost less than two points",
+        noisy[12] > noisy[0] - 0.02,
+        f"{percent(noisy[12])} against {percent(noisy[0])}",
+    ),
+)
 
 # %% [markdown]
-# A third of the answers flip under changes of 0.3 standard deviations, and random changes of that size do nothing.
-# **Direction** matters, not size: with 30 measurements, thirty small pushes add up when all point the same way.
+# A third of the answers flip under changes of 0.3 standard deviations, and random changes of that size do next to nothing.
+# **Direction** matters, not size alone: with 30 measurements, thirty small pushes add up when all point the same way.
 #
 # Which answers flip first? Split them by class.
 
@@ -315,15 +409,24 @@ claim("Random changes of 0.3 cost less than two points", noisy[12] > noisy[0] - 
 share = {
     f"{name}, ε = {e}": (right & (distance > e))[y == label].float().mean().item()
     for label, name in ((0, "malignant"), (1, "benign"))
-    for e in (0.0, 0.3)
+    for e in (0, 0.3)
 }
 figures.bars(
-    share, ylabel="share of the class that is recognised", percent=True, horizontal=True,
-    highlight=["malignant, ε = 0.3", "benign, ε = 0.3"],
-    caption="The same budget, seen by class: 53 malignant and 90 benign records. Dark bars are under attack.",
-)  # fmt: skip
+    share,
+    ylabel="share of the class that is recognised",
+    percent=True,
+    horizontal=True,
+    roles={"malignant, ε = 0.3": "attack", "benign, ε = 0.3": "attack"},
+    caption="The same budget, seen by class: 53 malignant and 90 benign records. "
+    "Grey: nobody attacks. In colour: the worst case.",
+)
+
+# %%
 claim(
-    "Benign answers flip first: at ε = 0.3 fewer of them stand", share["benign, ε = 0.3"] < share["malignant, ε = 0.3"]
+    "Benign answers flip first: at ε = 0.3 fewer of them stand",
+    share["benign, ε = 0.3"] < share["malignant, ε = 0.3"],
+    f"{percent(share['benign, ε = 0.3'])} against "
+    f"{percent(share['malignant, ε = 0.3'])}",
 )
 
 # %% [markdown]
@@ -332,15 +435,16 @@ claim(
 #
 # ## 7 · A defence, attacked again
 #
-# The clinic stops answering near the boundary: within 0.2 a doctor decides. Who is still fooled at ε = 0.1?
+# The clinic stops answering near the boundary: within 0.2 a doctor decides. Does that help at ε = 0.1?
 
 # %%
 band = 0.2
-inwards = torch.where(y == 1, 1.0, -1.0)[:, None] * w.sign()  # the direction that is safe for each record, (143, 30)
+# the direction that is safe for each record, (143, 30)
+inwards = torch.where(y == 1, 1.0, -1.0)[:, None] * w.sign()
 
 
 def attacked(eps, band):
-    """Push every record by eps the wrong way: the shares of confident wrong answers and of refusals."""
+    """All records pushed by eps the wrong way: shares of wrong answers and refusals."""
     pushed = z - eps * inwards
     refused = margin_distance(pushed, w, b, "linf") <= band
     wrong = ~refused & ((pushed @ w + b > 0) != (y == 1))
@@ -348,21 +452,59 @@ def attacked(eps, band):
 
 
 (before, _), (after, _) = attacked(0.1, 0.0), attacked(0.1, band)
-print(f"wrong answers at ε = 0.1: {before:.1%} without the band, {after:.1%} with it")
-claim("At ε = 0.1 the band leaves less than a third of the wrong answers", after < before / 3)
-
-# %% [markdown]
-# That looks like a success. But an attacker adapts. How much more budget do they need to cross the band? And what else
-# can one do with a band?
 
 # %%
-adapted, _ = attacked(0.1 + band, band)
+claim(
+    "At ε = 0.1 the band leaves less than a third of the wrong answers",
+    after < before / 3,
+    f"{percent(before)} without the band, {percent(after)} with it",
+)
+
+# %% [markdown]
+# That looks like a success. But an attacker adapts. And what else can one do with a band?
+
+# %%
+guess_budget = predict(
+    "00.budget",
+    "How much more budget until as many answers are wrong as before?",
+    high=0.5,
+)
+
+# %%
 _, at_rest = attacked(0.0, band)
-denied = (right & (distance > band) & (distance <= band + 0.1)).float().mean().item()
-print(f"wrong answers at ε = {0.1 + band:.1f} with the band: {adapted:.1%}")
-print(f"refused without any attack: {at_rest:.1%}; a push of at most 0.1 can add {denied:.1%}")
-claim("With 0.2 more budget the attacker is back at the same share", abs(adapted - before) < 1e-6)
-claim("A push of 0.1 can deny more than 15 % of the patients an answer they would have had", denied > 0.15)
+adapted, _ = attacked(0.1 + band, band)
+tried = ((0.1, 0.0), (0.0, band), (0.1, band), (0.1 + band, band))
+figures.table(
+    [
+        (number(e), number(width), *map(percent, attacked(e, width)))
+        for e, width in tried
+    ],
+    ["ε", "band", "wrong answers", "refused"],
+    "What the attacker and the band make of the 143 answers.",
+)
+kept = right & (distance > band)  # answers that patients would have had
+denied = (kept & (distance <= band + 0.1)).float().mean().item()
+
+# %%
+claims(
+    (
+        "With 0.2 more budget the attacker is back at the same share",
+        abs(adapted - before) < 1e-6,
+        percent(adapted),
+        guess_budget,
+    ),
+    (
+        "A push of 0.1 can deny more than 15 % of the patients an answer "
+        "they would have had",
+        denied > 0.15,
+        percent(denied),
+    ),
+    (
+        "Without any attack, the band refuses about a fifth",
+        0.15 < at_rest < 0.25,
+        percent(at_rest),
+    ),
+)
 
 # %% [markdown]
 # It had to come out so: a record that was $d$ away from the boundary is now $d + 0.2$ away from a wrong answer. The band
@@ -371,15 +513,15 @@ claim("A push of 0.1 can deny more than 15 % of the patients an answer they woul
 
 # %%
 guarantee(
-    holds="For this linear model the robust accuracy is exact: no attacker within the L∞ ball can do better.",
-    does_not="It says nothing of attackers who change more or who poison the training data. And some pushed "
-    "records could not exist (a negative area), so against real records the true figure may be higher.",
-    adapts="A refusal band of width 0.2 costs the attacker exactly 0.2, and can be used to cause refusals.",
+    holds="For this linear model the robust accuracy is exact: no attacker within "
+    "the L∞ ball can do better.",
+    does_not="It says nothing about attackers who change more, or who poison the "
+    "training data. And some pushed records could not exist (a negative area), so "
+    "against real records the true figure may be higher.",
+    adapts="A refusal band of width 0.2 costs the attacker exactly 0.2, and can be "
+    "used to cause refusals.",
     cost="The band refuses about a fifth of all patients even when nobody attacks.",
 )
-
-# %%
-claim("Without any attack, the band refuses about a fifth", 0.15 < at_rest < 0.25, f"{at_rest:.1%}")
 
 # %% [markdown]
 # ### Challenge (unchecked)
@@ -399,14 +541,15 @@ quiz("00")
 # %% [markdown]
 # ### Further reading
 #
-# * A. Vassilev, A. Oprea, A. Fordyce, H. Anderson, X. Davies, M. Hamin, 2025, *Adversarial Machine Learning: A Taxonomy and
-#   Terminology of Attacks and Mitigations*, NIST AI 100-2 E2025. The words this course uses.
-# * B. Biggio and F. Roli, 2018, *Wild Patterns: Ten Years After the Rise of Adversarial Machine Learning*. How the field began.
-# * N. Papernot, P. McDaniel, A. Sinha, M. Wellman, 2018, *SoK: Security and Privacy in Machine Learning*. Integrity,
-#   confidentiality and availability of models.
-#
-# **Next: Lab 01, White-box evasion.** There the model is not linear, the distance has no formula, and you write the
-# attacks that look for it.
+# * A. Vassilev, A. Oprea, A. Fordyce, H. Anderson, X. Davies, M. Hamin, 2025,
+#   [*Adversarial Machine Learning: A Taxonomy and Terminology of Attacks and Mitigations*](https://doi.org/10.6028/NIST.AI.100-2e2025),
+#   NIST AI 100-2 E2025. The words this course uses.
+# * B. Biggio, F. Roli, 2018,
+#   [*Wild Patterns: Ten Years After the Rise of Adversarial Machine Learning*](https://arxiv.org/abs/1712.03141). How the
+#   field began.
+# * N. Papernot, P. McDaniel, A. Sinha, M. Wellman, 2018,
+#   [*SoK: Security and Privacy in Machine Learning*](https://doi.org/10.1109/EuroSP.2018.00035). Integrity, confidentiality
+#   and availability of models.
 
 # %%
 finish("00")
