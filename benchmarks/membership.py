@@ -75,7 +75,7 @@ def _training(
         runs["scikit-learn"] = partial(_scikit, x, y, members, epochs)
 
     def judge(trained) -> dict[str, float]:
-        if isinstance(trained, membership.Shadows):
+        if isinstance(trained, ensembles.Shadows):
             trained = [trained.model(i) for i in range(len(trained))]
         right = [(net(digits.x_test).argmax(1) == digits.y_test).float().mean() for net in trained]
         return {"success": torch.stack(right).mean().item()}
