@@ -383,7 +383,7 @@ claims(
 #
 # ## 2 · The headline figure
 #
-# Who reaches how many digits, with how many queries? One run answers for every budget: a digit counts at $q$ queries if it
+# Which attack fools how many digits, with how many queries? One run answers for every budget: a digit counts at $q$ queries if it
 # fell and had `spent` at most $q$. The control spends its queries on random signs, new ones each time.
 
 
@@ -561,7 +561,7 @@ def hop_skip_jump(fools, x, start, turns, probes, generator):
     at = bisect(fools, x, start)
     for turn in range(1, turns + 1):
         distance = (at - x).flatten(1).norm(dim=1)  # (batch,)
-        radius = distance / 10  # how far away to look around
+        radius = distance / 10  # how far away to probe
         step = distance / turn**0.5  # how far to hop at most
         ### BEGIN SOLUTION
         votes = torch.zeros_like(x)

@@ -62,7 +62,7 @@ QUIZ = (
         ),
         0,
         (
-            "Who knows everything should do at least as well. If not, the slope is hidden or the attack is weak.",
+            "An attacker who knows all should do at least as well. If not, the slope is hidden or the attack is weak.",
             "It sees less. On an honest model it finds less.",
             "It only asks for answers.",
         ),

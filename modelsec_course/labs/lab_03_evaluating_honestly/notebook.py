@@ -409,10 +409,10 @@ explore(
 # %% [markdown]
 # ## 3 · The worst case, reported
 #
-# One attack is one opinion. A robust accuracy should be the **worst case over several**: an input stands only if it stands
-# them all. The average of two attacks, or the better of their two accuracies, is not that.
+# One attack is one opinion. A robust accuracy should be the **worst case over several**: an input stands only if it
+# withstands them all. The average of two attacks, or the better of their two accuracies, is not that.
 #
-# ### Exercise 4: who stands them all?
+# ### Exercise 4: which inputs withstand them all?
 
 
 # %%
@@ -447,7 +447,7 @@ def worst_case(model, x, y, attacks, eps):
 worst_case = check("03.worst_case", worst_case)
 
 # %% [markdown]
-# The library's `robustness.worst_case` does that and keeps the books: who fell to what, at which price, with the interval
+# The library's `robustness.worst_case` does that and keeps the books: what fell to which attack, at which price, with the interval
 # that a count of 120 inputs deserves. (A success has to show in most of nine answers there. Section 5 says why.) Three real
 # networks: lab 01's, and two that were trained against attacks, as lab 04 will do it:
 
@@ -503,7 +503,7 @@ claims(
 #
 # * **no slope**: the cross-entropy's gradient is exactly 0 for some inputs;
 # * **randomness**: two answers to the same question differ;
-# * **black box**: inputs that stood a white-box attack fall to a black-box one;
+# * **black box**: inputs that withstood a white-box attack fall to a black-box one;
 # * **stands everything**: at ε = 1 any picture may become any other, so nothing can be robust; if something is, the attack
 #   is broken.
 #
@@ -706,7 +706,7 @@ claims(
 guarantee(
     holds="Without dice in the model, an input that fell, fell: recount it on the "
     "returned tensor, inside the ball and the box, and it is certain.",
-    does_not="An input that stands, stands these attacks. "
+    does_not="An input that stands has withstood these attacks. "
     "Robust accuracy from attacks is an upper bound, never a proof.",
     adapts="The attacker reads the defence and attacks what is behind it. "
     "Publish the defence, or somebody else will find out how it works.",

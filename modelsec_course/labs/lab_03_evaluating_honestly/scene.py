@@ -42,7 +42,7 @@ def ladder(left: Mapping[str, Mapping[str, float]], caption: str) -> None:
         for k, attacker in enumerate(attackers):
             values = [shares[attacker] for shares in left.values()]
             look = {"color": COLOURS[k], "marker": MARKERS[k], "edgecolor": "white", "linewidth": 0.8}
-            apart = 0.1 * (k - (len(attackers) - 1) / 2)  # so that none hides another
+            apart = 0.14 * (k - (len(attackers) - 1) / 2)  # so that none hides another
             heights = [row + apart for row in range(len(left))]
             size = 150 if attacker == KNOWS else 75
             axes.scatter(values, heights, size, label=attacker, zorder=3, **look)

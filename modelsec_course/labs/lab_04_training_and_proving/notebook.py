@@ -444,7 +444,7 @@ claims(
 #
 # ### The headline figure
 #
-# Five networks attacked, and all five proved as far as it goes; one proof gets anywhere. Which network withstands most at
+# Five networks attacked, and all five proved as far as possible; only one proof gets anywhere. Which network withstands most at
 # ε = 0.15? And at which ε does the figure **settle** who is most robust?
 
 # %%
@@ -576,7 +576,7 @@ claims(
 # %% [markdown]
 # ### What does it cost?
 #
-# A batch of ordinary training takes one gradient, fast two, PGD eight, TRADES nine. And in seconds, for how much?
+# A batch of ordinary training takes one gradient, fast two, PGD eight, TRADES nine. And in seconds, for how much robustness?
 
 
 # %%
