@@ -594,7 +594,7 @@ figures.bars(
     horizontal=True,
     roles=dict.fromkeys(median, "control") | dict.fromkeys(scores, "attack"),
     highlight=caught,
-    caption=f"Dark: below {alarm:.3f}, where the monitor raises an alarm.",
+    caption=f"In full colour: below {alarm:.3f}, where the monitor raises an alarm.",
 )
 false_alarms = float(np.mean(np.array(new) < alarm))
 
@@ -878,7 +878,7 @@ figures.bars(
     ylabel="keys known, of 20",
     horizontal=True,
     roles=roles | {"innocent (mean of 40)": "control"},
-    caption="Black: the marked victim itself. Seven keys or more: p < 0.003.",
+    caption="At the top the marked victim itself. Seven keys or more: p < 0.003.",
 )
 loyal = agreement(suspects["copy by clean blends"], marked, x)
 
@@ -922,13 +922,13 @@ fair = values[(votes == labels).sum(2).flatten().cpu().numpy()]
 alphas = np.array([0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
 chances = binom.pmf(np.arange(21), 20, 0.1)
 figures.curves(
-    alphas,
+    100 * alphas,
     {
         "promised at most": alphas,
         "accused": [(fair <= a).mean() for a in alphas],
         "binomial, exactly": [chances[values <= a].sum() for a in alphas],
     },
-    xlabel="significance level α",
+    xlabel="significance level α (%)",
     ylabel="innocent models accused",
     log="xy",
     percent=True,
