@@ -75,7 +75,7 @@ def _named(answer: int, person: int, people: int) -> str:
 def _curves(axes: Axes, sure: np.ndarray, seen: np.ndarray, at: int) -> None:
     steps = EVERY * np.arange(len(sure))
     axes.plot(steps, sure, color=VERMILION, marker="", linestyle="--", label="the attacked model")
-    axes.plot(steps, seen, color=BLUE, marker="", label="the judge")
+    axes.plot(steps, seen, color=BLUE, marker="", linestyle="-", label="the judge")
     axes.axvline(steps[at], color=BLACK, linestyle=":", linewidth=1.5, marker="")
     axes.set(xlabel="steps", ylabel="probability of the person", ylim=(-0.03, 1.03))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, fontsize=8.5)
