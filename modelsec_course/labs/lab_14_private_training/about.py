@@ -7,7 +7,7 @@ LAB = Lab(
     number="14",
     title="Private training, audited",
     question="Does the promise hold in practice?",
-    minutes=95,
+    minutes=150,
     difficulty=4,
     prerequisites=("Lab 13, for ε, δ and composition", "Lab 10, for LiRA; lab 11, for inversion"),
     outcomes=(
@@ -90,8 +90,8 @@ QUIZ = (
         "A team tries 40 settings on the private data and publishes the best model, with the ε of its own run. Fair?",
         (
             "yes: only one model is published",
-            "yes, if the other 39 are deleted",
-            "no: the choice was made from the data as well, and it has to be accounted or made on public data",
+            "yes, if the other 39 are deleted with their logs, and no number of theirs is ever published",
+            "no: the data made the choice, so it must be accounted for, or made on public data",
         ),
         2,
         (
