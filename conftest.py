@@ -12,12 +12,16 @@ import tempfile
 import time
 from pathlib import Path
 
+import hypothesis
 import pytest
 from absl import logging as absl_logging  # dp-accounting brings it along
 
 # ART sets up logging when it is imported, which closes every handler there is, and absl's closes the stream that it
 # writes to as well, pytest's own, unless it is the process's.
 absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
+
+hypothesis.settings.register_profile("course", deadline=None)  # nothing is judged by the clock of a busy machine
+hypothesis.settings.load_profile("course")
 
 ROOT = Path(__file__).resolve().parent
 OFFLINE = ROOT / "tests" / "offline"

@@ -154,8 +154,9 @@ def test_a_large_noisy_picture_is_made_small_and_a_transparent_ground_white():
 
 
 def test_a_lab_without_a_picture_is_built_as_it_is(tmp_path):
-    (tmp_path / "content").mkdir()
-    (tmp_path / "content" / "77_lines.py").write_text("# %% [markdown]\n# # Lab 77\n\n# %%\n1\n", encoding="utf-8")
+    room = tmp_path / "modelsec_course" / "labs" / "lab_77_lines"
+    room.mkdir(parents=True)
+    (room / "notebook.py").write_text("# %% [markdown]\n# # Lab 77\n\n# %%\n1\n", encoding="utf-8")
     build(tmp_path)
     first = nbformat.read(tmp_path / "notebooks" / "77_lines.ipynb", as_version=4).cells[0]
     assert first.source == "# Lab 77"

@@ -11,7 +11,7 @@ from modelsec_course.build.source import MARKER, BuildError, Cell, stem
 
 NEARLY = re.compile(r"#\s*(BEGIN|END)[ _]*SOLUTION", re.I)
 EXERCISE = re.compile(r"\bcheck\(\s*[\"']([^\"']*)[\"']")
-WIDTH = 160  # characters of a line of code that a learner reads; 88 do not wrap in JupyterLab: lower it as labs allow
+WIDTH = 88  # characters of a line of code that a learner reads: more would wrap in JupyterLab
 ROOM = re.compile(r"^lab_(\d\d)_[a-z0-9_]+$")
 Lines = list[tuple[int, str]]  # (offset in the cell, line)
 EXERCISE_ID = re.compile(r"^(\d\d)\.[a-z0-9_]+$")
