@@ -9,9 +9,13 @@ import numpy as np
 import torch
 from IPython.display import display
 
-from modelsec_course.lab.markup import STYLE, Card, inline, plain
+from modelsec_course.lab.markup import STYLE, Card, esc, inline, plain
 from modelsec_course.lab.words import number, tidy
 
+WIDTHS = (
+    (8, "widest"),
+    (4, "wide"),
+)  # columns from which a narrow page shows each row as a list; roles keep it a table
 FIGURES = "0123456789.,+-\N{MINUS SIGN}%\N{NO-BREAK SPACE} "
 
 
@@ -44,17 +48,21 @@ class Table(Card):
     def html(self) -> str:
         sides = [' class="right"' if right else "" for right in self.right or [False] * len(self.header)]
         cells = zip(self.header, sides, strict=True)
-        head = "".join(f'<th scope="col"{side}>{inline(name)}</th>' for name, side in cells)
+        head = "".join(f'<th role="columnheader" scope="col"{side}>{inline(name)}</th>' for name, side in cells)
         body = "".join(self._row(row, sides) for row in self.rows)
         caption = f"<caption>{inline(self.caption)}</caption>" if self.caption else ""
-        table = f"{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-        return f'{STYLE}<div class="msec bare"><table>{table}</table></div>'
+        head = f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        width = next((name for least, name in WIDTHS if len(self.header) >= least), "")
+        table = f'{caption}{head}<tbody role="rowgroup">{body}</tbody>'
+        return f'{STYLE}<div class="msec bare"><table role="table" class="{width}">{table}</table></div>'
 
     def _row(self, row: list[str], sides: list[str]) -> str:
         marked = ' class="marked"' if row[0] in self.highlight else ""
-        rest = zip(row[1:], sides[1:], strict=True)
-        cells = "".join(f"<td{side}>{inline(cell)}</td>" for cell, side in rest)
-        return f'<tr{marked}><th scope="row">{inline(row[0])}</th>{cells}</tr>'
+        rest = zip(self.header[1:], row[1:], sides[1:], strict=True)
+        cells = "".join(
+            f'<td role="cell" data-column="{esc(plain(name))}"{side}>{inline(cell)}</td>' for name, cell, side in rest
+        )
+        return f'<tr role="row"{marked}><th role="rowheader" scope="row">{inline(row[0])}</th>{cells}</tr>'
 
 
 def table(

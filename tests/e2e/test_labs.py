@@ -270,7 +270,7 @@ def test_no_line_of_code_is_wrapped(lab):
 
 
 def test_nothing_leaves_this_machine(lab):
-    within = ("data:", "blob:", "about:")  # the page's own: nothing is asked of anybody
+    within = ("data:", "blob:", "about:", "attachment:")  # the page's own: nothing is asked of anybody
     hosts = {urllib.parse.urlsplit(url).hostname for url in lab.asked if not url.startswith(within)}
     assert hosts == {"127.0.0.1"}
 

@@ -16,7 +16,7 @@ def test_columns_of_numbers_stand_right_and_every_row_has_its_name():
     page = sound(table.html())
     assert [tag[1].get("scope") for tag in page.tags if tag[0] == "th"] == ["col"] * 3 + ["row"] * 2
     assert table.right == [False, True, True]
-    assert table.html().count('<tr class="marked">') == 1
+    assert table.html().count('<tr role="row" class="marked">') == 1
     assert f"At ε{NBSP}={NBSP}0.1, 95{NBSP}% of" in table.html()
 
 
@@ -60,3 +60,11 @@ def test_a_notebook_shows_it(monkeypatch):
     monkeypatch.setattr(tables, "display", kept.append)
     figures.table([["a", 1]], ["name", "value"])
     assert repr(kept[0]).split("\n")[0] == "name  value"
+
+
+def test_a_narrow_page_names_the_column_beside_each_number():
+    wide = Table([["PGD", 1, 2, 3]], ["attack", "a & b", "c", "d"])
+    assert 'class="wide"' in wide.html()
+    assert '<td role="cell" data-column="a &amp; b"' in wide.html()
+    assert 'class=""' in Table(ROWS, HEADER).html()
+    assert 'class="widest"' in Table([list(range(8))], list("abcdefgh")).html()
