@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from modelsec_course.lab import words
 from modelsec_course.lab.predicting import Guess, mark
-from modelsec_course.lab.style import BLACK, BLUE, DASHES, GREY, MARKERS, PALETTE, ROLES, STYLE, label_ends, show
+from modelsec_course.lab.style import BLACK, BLUE, DASHES, GREY, MARKERS, PALETTE, ROLES, SPARE, STYLE, label_ends, show
 
 
 def curves(
@@ -127,13 +127,14 @@ def _known(roles: Mapping[str, str] | None, labels: Mapping[str, Any]) -> dict[s
 
 
 def _colours(labels: Mapping[str, Any], roles: Mapping[str, str] | None) -> dict[str, str]:
-    """A line's colour is its role's; two with the same role, and those without, take the next free ones."""
+    """A line's colour is its role's; a second of the same role, and those without, get colours that mean nothing."""
     given = {label: ROLES[role] for label, role in _known(roles, labels).items()}
     chosen: dict[str, str] = {}
     for label in labels:
         if label in given and given[label] not in chosen.values():
             chosen[label] = given[label]
-    spare = (colour for colour in PALETTE * (1 + len(labels) // 7) if colour not in given.values())
+    free = (*SPARE, *PALETTE) if given else PALETTE
+    spare = (colour for colour in free * (1 + len(labels) // 7) if colour not in given.values())
     return {label: chosen.get(label) or next(spare, GREY) for label in labels}
 
 

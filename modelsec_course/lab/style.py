@@ -26,6 +26,7 @@ YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A
 CONTROL, ATTACK, DEFENCE, PROOF, TRUTH = GREY, VERMILION, BLUE, GREEN, BLACK
 ROLES = {"control": CONTROL, "attack": ATTACK, "defence": DEFENCE, "proof": PROOF, "truth": TRUTH}
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+SPARE = (ORANGE, PURPLE, SKY, "#8C510A")  # for lines beside those that have a role: these stand for none
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (9, 3)), "-")
 LABEL = 22  # characters in a line of a label at a curve's end
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

@@ -16,7 +16,7 @@ WIDTHS = (
     (8, "widest"),
     (4, "wide"),
 )  # columns from which a narrow page shows each row as a list; roles keep it a table
-FIGURES = "0123456789.,+-\N{MINUS SIGN}%\N{NO-BREAK SPACE} "
+FIGURES = "0123456789.,+-\N{MINUS SIGN}%\N{NO-BREAK SPACE} ×⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
 
 
 class Table(Card):

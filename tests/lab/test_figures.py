@@ -235,6 +235,7 @@ def test_a_role_has_one_colour_in_lines_and_bars(monkeypatch):
     bars = [to_hex(bar.get_facecolor()).upper() for bar in drawn[1].axes[0].patches]
     assert lines[:2] == [figures.CONTROL, figures.ATTACK] == bars[:2]
     assert len(set(lines)) == 4
+    assert not set(lines[2:]) & set(figures.ROLES.values()), "a line without a role must not look as if it had one"
     assert bars[2] not in (figures.ATTACK, bars[3])
     for fig in drawn:
         plt.close(fig)

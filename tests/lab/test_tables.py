@@ -68,3 +68,7 @@ def test_a_narrow_page_names_the_column_beside_each_number():
     assert '<td role="cell" data-column="a &amp; b"' in wide.html()
     assert 'class=""' in Table(ROWS, HEADER).html()
     assert 'class="widest"' in Table([list(range(8))], list("abcdefgh")).html()
+
+
+def test_powers_of_ten_are_numbers_too():
+    assert Table([["a", 3e-14], ["b", 0.5]], ["x", "error"]).right == [False, True]

@@ -930,7 +930,8 @@ claims(
         number(length),
     ),
     (
-        "But L2 1 puts more into fewer pixels: the largest moves by 0.3 or more",
+        "But L2 1 puts more into fewer pixels: the largest moves by over 0.3 "
+        "on average",
         largest > 0.3,
         number(largest),
     ),
