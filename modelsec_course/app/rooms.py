@@ -11,6 +11,7 @@ from modelsec_course.files import write_atomically
 from modelsec_course.lab.exercise import PARTS, Planned
 
 TEMPLATES = Path(__file__).parent / "room"
+LONGEST = 40  # letters of a folder's name: a notebook imports its scene in one line
 PARTS_OF_A_ROOM = ("__init__.py", "about.py", "notebook.py", "exercises/__init__.py", "exercises/double.py", "scene.py")
 
 
@@ -21,7 +22,7 @@ def new_room(root: Path, number: str, title: str) -> list[Path]:
     Exits with a sentence when the number is malformed or taken, or the title makes no name.
     """
     labs = root / "modelsec_course" / "labs"
-    name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
+    name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[:LONGEST].rstrip("_")
     if not re.fullmatch(r"\d\d", number):
         sys.exit(f"A lab's number has two digits, like 07, not {number!r}.")
     if not name:

@@ -45,7 +45,7 @@ gap:.3rem 1.1rem;margin:.6rem 0 0}
 .msec.msec dl dd{margin:0;padding:0;width:auto}
 .msec.msec summary.plain{font-weight:400}
 .msec.msec a{color:var(--jp-content-link-color,#1976d2)}
-.msec.msec.bare{border:0;padding:0;background:transparent;container-type:inline-size}
+.msec.msec.bare{border:0;padding:0;background:transparent}
 .msec.msec table{border-collapse:collapse;margin:0;font-size:1em;border:0;table-layout:auto;
 font-variant-numeric:tabular-nums}
 .msec.msec caption{caption-side:bottom;text-align:left;color:var(--ink);padding:.4rem 0 0}
@@ -56,20 +56,6 @@ font-variant-numeric:tabular-nums}
 max-width:none;white-space:normal;font-weight:400;overflow-wrap:normal}
 .msec.msec thead th{font-weight:600;color:var(--soft);vertical-align:bottom}
 .msec.msec .right{text-align:right}.msec.msec tbody .right{white-space:nowrap}
-@container (max-width:46rem){
-.msec.msec table.widest thead{display:none}
-.msec.msec table.widest,.msec.msec table.widest :is(tbody,tr,caption){display:block}
-.msec.msec table.widest :is(td,tbody th){display:flex;justify-content:space-between;gap:1rem;
-padding:.1rem .3rem}
-.msec.msec table.widest tbody th{font-weight:600}
-.msec.msec table.widest td::before{content:attr(data-column);color:var(--soft)}}
-@container (max-width:31rem){
-.msec.msec table.wide thead{display:none}
-.msec.msec table.wide,.msec.msec table.wide :is(tbody,tr,caption){display:block}
-.msec.msec table.wide :is(td,tbody th){display:flex;justify-content:space-between;gap:1rem;
-padding:.1rem .3rem}
-.msec.msec table.wide tbody th{font-weight:600}
-.msec.msec table.wide td::before{content:attr(data-column);color:var(--soft)}}
 .msec.msec progress{accent-color:var(--tone);width:11rem;height:.8rem;vertical-align:middle;margin-right:.6em}
 </style>"""
 

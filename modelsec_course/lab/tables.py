@@ -18,6 +18,23 @@ WIDTHS = (
 )  # columns from which a narrow page shows each row as a list; roles keep it a table
 FIGURES = "0123456789.,+-\N{MINUS SIGN}%\N{NO-BREAK SPACE} ×⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
 
+NARROW = """<style>.msec.msec.bare{container-type:inline-size}
+@container (max-width:46rem){
+.msec.msec table.widest thead{display:none}
+.msec.msec table.widest,.msec.msec table.widest :is(tbody,tr,caption){display:block}
+.msec.msec table.widest :is(td,tbody th){display:flex;justify-content:space-between;gap:1rem;
+padding:.1rem .3rem}
+.msec.msec table.widest tbody th{font-weight:600}
+.msec.msec table.widest td::before{content:attr(data-column);color:var(--soft)}}
+@container (max-width:31rem){
+.msec.msec table.wide thead{display:none}
+.msec.msec table.wide,.msec.msec table.wide :is(tbody,tr,caption){display:block}
+.msec.msec table.wide :is(td,tbody th){display:flex;justify-content:space-between;gap:1rem;
+padding:.1rem .3rem}
+.msec.msec table.wide tbody th{font-weight:600}
+.msec.msec table.wide td::before{content:attr(data-column);color:var(--soft)}}
+</style>"""
+
 
 class Table(Card):
     """Rows under a header. A column of numbers is set right-aligned; the first cell of a row names it."""
@@ -54,7 +71,7 @@ class Table(Card):
         head = f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
         width = next((name for least, name in WIDTHS if len(self.header) >= least), "")
         table = f'{caption}{head}<tbody role="rowgroup">{body}</tbody>'
-        return f'{STYLE}<div class="msec bare"><table role="table" class="{width}">{table}</table></div>'
+        return f'{STYLE}{NARROW}<div class="msec bare"><table role="table" class="{width}">{table}</table></div>'
 
     def _row(self, row: list[str], sides: list[str]) -> str:
         marked = ' class="marked"' if row[0] in self.highlight else ""

@@ -68,7 +68,7 @@ def server(tmp_path_factory):
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=course, env=env, stdout=output, stderr=subprocess.STDOUT)
     try:
-        yield Server(address(process, log), course / "work", log)
+        yield Server(address(process, log), course / "work", home, log)
     finally:
         process.terminate()
         try:

@@ -16,10 +16,11 @@ SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 
 @dataclass(frozen=True)
 class Server:
-    """A running JupyterLab: the address it printed, the learner's folder, its log."""
+    """A running JupyterLab: the address it printed, the learner's folder and home, its log."""
 
     address: str
     work: Path
+    home: Path
     log: Path
 
     @property
