@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from IPython.display import display
@@ -104,7 +105,12 @@ class Overview(Card):
         lab = one.lab
         name = lab_link(one.number, f"{one.number} {plain(_short(lab.title))}", self.folder)
         state = "✔ done" if one.complete else f"{one.done} of {one.total}"
-        return _cells("ready", name, esc(plain(lab.question)), lab.part, str(lab.minutes), esc(_before(lab)), state)
+        return _cells("ready", name, esc(plain(lab.question)), lab.part, str(lab.minutes), self._before(lab), state)
+
+    def _before(self, lab: Lab) -> str:
+        """What a lab builds on; the labs among that are links."""
+        words = esc("; ".join(plain(one) for one in lab.prerequisites) or "nothing")
+        return re.sub(r"\b[Ll]ab (\d\d)\b", lambda lab: lab_link(lab[1], lab[0], self.folder), words)
 
     def _later(self, one: Planned) -> str:
         return _cells("planned", esc(f"{one.number} {one.title}"), esc(one.question), one.part, "", "", "planned")
@@ -121,10 +127,6 @@ def _cells(kind: str, name: str, question: str, part: str, minutes: str, before:
         f'<tr class="{kind}"><th scope="row">{name}</th><td>{question}</td><td>{numeral}</td>'
         f'<td class="figure">{minutes}</td><td>{before}</td><td class="figure">{state}</td></tr>'
     )
-
-
-def _before(lab: Lab) -> str:
-    return "; ".join(plain(one) for one in lab.prerequisites) or "nothing"
 
 
 def _short(title: str) -> str:

@@ -144,6 +144,13 @@ def test_the_links_of_the_map_lie_over_the_drawing_because_jupyterlab_fails_on_l
     assert top + height <= 100
 
 
+def test_the_table_links_the_labs_that_one_builds_on(only_fake, tmp_path):
+    for name in ("98_fake.ipynb", "01_white_box_evasion.ipynb"):
+        (tmp_path / name).write_text("{}")
+    row = re.search(r'<tr class="ready">.*?</tr>', Overview(tmp_path).html())[0]
+    assert '<td><a href="01_white_box_evasion.ipynb">Lab 01</a></td>' in row
+
+
 def test_without_notebooks_the_map_has_no_dead_links(only_fake, tmp_path):
     assert links(Overview(tmp_path).html()) == []
 
