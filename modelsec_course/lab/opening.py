@@ -29,7 +29,7 @@ class Header(Card):
         return [
             ("Time", f"about {lab.minutes} minutes, of which {_seconds(lab.seconds)} computing on two CPU cores"),
             ("Difficulty", f"{dots} {lab.difficulty} of 5, {LEVELS[lab.difficulty]}"),
-            ("Before this", ", ".join(lab.prerequisites) or "nothing"),
+            ("Before this", "; ".join(lab.prerequisites) or "nothing"),
             ("Runs on", self.device),
         ]
 

@@ -56,6 +56,7 @@ STYLE = {
     "grid.color": "#DDDDDD",
     "grid.linewidth": 0.8,
     "image.cmap": "gray",
+    "image.interpolation": "bicubic",  # 8×8 digits, enlarged: a person reads them better so
     "legend.fontsize": 10,
     "legend.framealpha": 0.9,
     "lines.linewidth": 2,

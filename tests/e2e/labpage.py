@@ -12,6 +12,7 @@ from pathlib import Path
 ERROR = '[data-mime-type="application/vnd.jupyter.error"]'
 SHOTS = Path(__file__).resolve().parent / "shots"
 SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+SHARP = ("00_", "01_")  # labs whose screenshots the documentation shows
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ class LabPage:
 
     def __init__(self, browser, server: Server, name: str, *, patience: float):
         self.server, self.name = server, name
-        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=2)
+        self.sharp = name.startswith(SHARP)
+        scale = 2 if self.sharp else 1
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=scale)
         self.page = self.context.new_page()
         self.page.set_default_timeout(1000 * patience)
         self.asked, self.errors, self.console = [], [], []
@@ -139,10 +142,10 @@ class LabPage:
                 look() })"""
         )
 
-    def shot(self, **parts) -> None:
-        """Keep pictures of parts of the page, by name, in both themes."""
+    def shot(self, *, alike: bool = False, **parts) -> None:
+        """Keep pictures of parts of the page, by name, in both themes; in one, if all labs have it alike."""
         SHOTS.mkdir(exist_ok=True)
-        for theme in ("Dark", "Light"):
+        for theme in ("Dark", "Light") if self.sharp or not alike else ("Light",):
             self.theme(theme)
             for name, part in parts.items():
                 part.screenshot(path=SHOTS / f"{self.name[:2]} {name.replace('_', ' ')} {theme.lower()}.png")

@@ -181,33 +181,34 @@ def test_hints_open_one_by_one(lab, exercise):
         assert [hint.is_visible() for hint in hints.all()] == [k <= i for k in range(hints.count())]
         hints.nth(i).press("Enter")
         expect(hints.nth(i).locator("xpath=following-sibling::*").first).to_be_visible()
-    lab.shot(panel_with_hints=todo)
+    lab.shot(alike=True, panel_with_hints=todo)
 
 
 def test_the_panel_turns_from_not_attempted_to_not_yet_right_to_passed(lab, exercise):
     id, cell, stub, solution = exercise
     expect(panel(cell, "not attempted")).to_be_visible()
-    lab.shot(panel_not_attempted=panel(cell, "not attempted"))
+    lab.shot(alike=True, panel_not_attempted=panel(cell, "not attempted"))
     lab.run(cell, STUB.sub(MISTAKES.get(id, "return None"), stub))
     expect(panel(cell, "not yet right")).to_be_visible()
-    lab.shot(panel_not_yet_right=panel(cell, "not yet right"))
+    lab.shot(alike=True, panel_not_yet_right=panel(cell, "not yet right"))
     lab.run(cell, solution)
     expect(panel(cell, "passed")).to_be_visible()
     expect(cell.locator(".msec")).to_have_count(1)
-    lab.shot(panel_passed=panel(cell, "passed"))
+    lab.shot(alike=True, panel_passed=panel(cell, "passed"))
 
 
 def test_the_quiz_is_answered_by_keyboard(lab):
-    for question, asked in zip(load(lab.name[:2]).quiz, lab.outputs.locator(".msec-quiz").all(), strict=True):
-        wrong = int(question.answer == 0)
-        for choice, verdict in ((wrong, "Not quite."), (question.answer, "Right.")):
+    quiz = load(lab.name[:2]).quiz
+    for i, (question, asked) in enumerate(zip(quiz, lab.outputs.locator(".msec-quiz").all(), strict=True)):
+        choices = [(int(question.answer == 0), "Not quite."), (question.answer, "Right.")]
+        for choice, verdict in choices if i == 0 else choices[1:]:
             radio = asked.get_by_role("radio").nth(choice)
             radio.press("Space")
             expect(asked.locator(".msec")).to_contain_text(verdict)
             lab.idle()
             expect(radio).to_be_checked()
             expect(radio).to_be_focused()  # the answer is told where the reader is
-    lab.shot(quiz=lab.outputs.locator(".msec-quiz").first)
+    lab.shot(alike=True, quiz=lab.outputs.locator(".msec-quiz").first)
 
 
 def test_arrow_keys_move_between_answers_and_options(lab):
@@ -245,7 +246,7 @@ def test_the_closing_card_shows_what_was_done(lab):
     expect(scores).to_have_text(["Exercises", f"1 of {exercises}", "Quiz", f"{questions} of {questions}"])
     expect(card.locator("ul.rows a")).to_have_count(exercises - 1)
     expect(card).to_contain_text("What you measured")
-    lab.shot(closing_card=card)
+    lab.shot(alike=True, closing_card=card)
 
 
 def test_axe_finds_nothing_serious_in_the_courses_outputs(lab):

@@ -46,7 +46,7 @@ threat.card("04")
 # %%
 device = runtime.device()
 digits = data.load("digits").to(device)
-x, y = digits.x_test[:200], digits.y_test[:200]  # (200, 1, 8, 8) in [0, 1], (200,)
+x, y = digits.x_test[:160], digits.y_test[:160]  # (160, 1, 8, 8) in [0, 1], (160,)
 budgets = [0.0, 0.05, 0.1, 0.15, 0.2]
 targeted = partial(evasion.apgd, loss="dlr-targeted", targets=4)
 
@@ -89,7 +89,7 @@ figures.curves(
         "standard, proved": standard_below[:4],
     },
     xlabel="L∞ ε (pixels are in [0, 1])",
-    ylabel="share of 200 digits",
+    ylabel="share of 160 digits",
     percent=True,
     ylim=(-0.02, 1.02),
     roles={"standard, attacked": "control", "standard, proved": "proof"},
@@ -367,12 +367,12 @@ def by_logits(net, eps):
 @torch.no_grad()
 def by_differences(net, eps):
     """The share whose every z_y − z_k stays above 0, by bounds on the difference."""
-    low, high = interval_bounds(net[:-1], *box(eps))  # (200, features)
+    low, high = interval_bounds(net[:-1], *box(eps))  # (160, features)
     centre, radius = (low + high)[:, :, None] / 2, (high - low)[:, :, None] / 2
     weight, bias = net[-1].weight, net[-1].bias
-    towards = weight[y][:, None] - weight  # (200, 10, features)
+    towards = weight[y][:, None] - weight  # (160, 10, features)
     least = (towards @ centre - towards.abs() @ radius).squeeze(2)
-    least = least + bias[y][:, None] - bias  # (200, 10)
+    least = least + bias[y][:, None] - bias  # (160, 10)
     proved = least.scatter(1, y[:, None], torch.inf) > 0
     return proved.all(1).float().mean().item()
 
@@ -402,7 +402,7 @@ figures.curves(
         "standard: differences": standard_differences,
     },
     xlabel="L∞ ε",
-    ylabel="share of 200 digits that is proved",
+    ylabel="share of 160 digits that is proved",
     percent=True,
     ylim=(-0.02, 1.02),
     roles={"bounds: differences": "proof", "standard: differences": "control"},
@@ -470,7 +470,7 @@ figures.curves(
     budgets,
     stands | {"bounds, proved": proofs["bounds"]},
     xlabel="L∞ ε",
-    ylabel="share of 200 digits that stand",
+    ylabel="share of 160 digits that stand",
     percent=True,
     ylim=(-0.02, 1.02),
     bands={"bounds, proved": (proofs["bounds"], stands["bounds"])},
@@ -947,7 +947,7 @@ figures.curves(
     pushes,
     lines | {"TRADES, PGD alone": alone} | in_l2,
     xlabel="L2 length of the change",
-    ylabel="share of 200 digits that stand",
+    ylabel="share of 160 digits that stand",
     percent=True,
     ylim=(-0.02, 1.02),
     roles=looks,

@@ -340,10 +340,8 @@ def invert(door, prior, T):
 # %%
 warm = {door: temperature(model) for door, model in doors.items()}
 plain = {door: identity_rate(judge, invert(door, "PCA", 1.0), names) for door in doors}
-calm = {
-    door: identity_rate(judge, invert(door, "PCA", T), names)
-    for door, T in warm.items()
-}
+by_pca = {door: invert(door, "PCA", T) for door, T in warm.items()}
+calm = {door: identity_rate(judge, x, names) for door, x in by_pca.items()}
 figures.table(
     [
         (door, percent(plain[door], 0), f"{warm[door]:.1f}", percent(calm[door], 0))
@@ -387,7 +385,7 @@ for door, model in doors.items():
     }
     for name, prior in priors.items():
         shown[f"{name}, random"] = prior.sample(100, runtime.generator(2))
-        shown[name] = invert(door, name, warm[door])
+        shown[name] = by_pca[door] if name == "PCA" else invert(door, name, warm[door])
     for name, x in shown.items():
         hits.setdefault(name, []).append(inversion.recognised(judge, x, names))
     if door == "dense":

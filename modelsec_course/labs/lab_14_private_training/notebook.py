@@ -579,7 +579,7 @@ px, py = x[people], y[people].clone()
 wrong = (torch.rand(600, generator=draw) < 0.1).to(device)
 others = torch.randint(1, 10, (600,), generator=draw).to(device)
 py[wrong] = (py[wrong] + others[wrong]) % 10
-members = (torch.rand(40, 600, generator=runtime.generator(2)) < 0.5).to(device)
+members = (torch.rand(32, 600, generator=runtime.generator(2)) < 0.5).to(device)
 
 
 def relu_net():
@@ -590,7 +590,7 @@ def relu_net():
 # %%
 @torch.no_grad()
 def privately(label, sigma, clip=1.0, lr=4.0):
-    """Logits of 40 models for the 600 people, and their mean test accuracy."""
+    """Logits of 32 models for the 600 people, and their mean test accuracy."""
     logits, score = [], 0.0
     plan = {"noise_multiplier": sigma, "sampling_rate": 0.5, "steps": 40}
     for k, own in enumerate(tqdm(members, label, leave=False)):
@@ -645,7 +645,7 @@ figures.bars(
     percent=True,
     horizontal=True,
     guess=guess_clipped,
-    caption="600 people, one label in ten wrong; eight victims, 32 shadow models. "
+    caption="600 people, one label in ten wrong; eight victims, 24 shadow models. "
     "Guessing finds 1 %. 95 % intervals.",
 )
 figures.table(
