@@ -85,6 +85,7 @@ class CertifiedLoss:
 
     eps: L∞ radius to be proved in the end, in the units of x.  batches: how many the training has, epochs · ⌈n / batch
     size⌉; the object counts its calls, so use each for one training.  kappa: the final weight of the ordinary loss.
+    box: what every input lies in; None for records that have no natural limits.
     For the first 5 % of the batches the loss is the ordinary one; until half of them eps and 1 − kappa grow linearly.
     Source: Gowal et al., 2018, as in `interval_bounds`.
     """
@@ -92,6 +93,7 @@ class CertifiedLoss:
     eps: float
     batches: int
     kappa: float = 0.5
+    box: tuple[float, float] | None = (0.0, 1.0)
     seen: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -106,7 +108,8 @@ class CertifiedLoss:
         ordinary = F.cross_entropy(model(x), y)
         if not weight:
             return ordinary
-        return (1 - weight) * ordinary + weight * F.cross_entropy(worst_margins(model, x, y, self.eps * grown), y)
+        worst = worst_margins(model, x, y, self.eps * grown, box=self.box)
+        return (1 - weight) * ordinary + weight * F.cross_entropy(worst, y)
 
 
 def _through(layer: nn.Module, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:

@@ -118,9 +118,7 @@ def test_a_changed_file_is_refused_before_it_is_read(ultrasound, tmp_path):
 
 def test_without_network_or_package_one_sentence_says_what_to_do(ultrasound, monkeypatch):
     ultrasound.offline = True
-    with pytest.raises(
-        ConnectionError, match=r'^BreastMNIST could not be fetched: .*data\.load\("tumours"\)$'
-    ):
+    with pytest.raises(ConnectionError, match=r'^BreastMNIST could not be fetched: .*data\.load\("tumours"\)$'):
         data.load("breastmnist")
     monkeypatch.setitem(sys.modules, "medmnist", None)  # as if it were not installed
     with pytest.raises(ModuleNotFoundError, match=r"^BreastMNIST is fetched by the medmnist package: pip install"):

@@ -1,0 +1,105 @@
+"""The clinic of lab 07: how its records are dealt out, and the models that it trains on them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
+
+from modelsec_course import data, evasion, models, robustness, training
+
+MALIGNANT, BENIGN = 0, 1
+SPAN = 60.0  # attacks ask for inputs in [0, 1]: a record is shown to them as ½ + z / 60, which none leaves
+
+
+@dataclass(frozen=True)
+class Records:
+    """Standardised records z (n, 30) with labels y (n,), dealt out for three purposes.
+
+    fit: to train models.  choose: to choose thresholds; no training saw them.  test: to measure.
+    radius: (n,) the mean radius of each test record's cell nuclei, in the data set's own unit.
+    """
+
+    z_fit: Tensor
+    y_fit: Tensor
+    z_choose: Tensor
+    y_choose: Tensor
+    z_test: Tensor
+    y_test: Tensor
+    radius: Tensor
+
+
+def records(generator: torch.Generator) -> Records:
+    """284 to fit, 142 to choose; the 143 to test are the data set's own. The generator deals the first two."""
+    tumours = data.load("tumours")
+    fit, choose = _dealt(tumours.y_train, 1 / 3, generator)
+    return _standardised(tumours.x_train, tumours.y_train, fit, choose, tumours.x_test, tumours.y_test)
+
+
+def dealt_anew(generator: torch.Generator) -> Records:
+    """All 569 records, dealt again: another 143 to test."""
+    tumours = data.load("tumours")
+    x, y = torch.cat([tumours.x_train, tumours.x_test]), torch.cat([tumours.y_train, tumours.y_test])
+    rest, test = _dealt(y, 143 / 569, generator)
+    fit, choose = _dealt(y[rest], 1 / 3, generator)
+    return _standardised(x[rest], y[rest], fit, choose, x[test], y[test])
+
+
+def logistic(at: Records) -> nn.Sequential:
+    """Logistic regression on z: the logits are −score/2 and score/2, positive scores mean benign."""
+    fitted = LogisticRegression(C=1.0, max_iter=10_000).fit(at.z_fit.double().numpy(), at.y_fit.numpy())
+    w, b = torch.as_tensor(fitted.coef_[0]).float(), torch.as_tensor(fitted.intercept_[0]).float()
+    net = nn.Sequential(nn.Linear(len(w), 2))
+    with torch.no_grad():
+        net[0].weight.copy_(torch.stack([-w / 2, w / 2]))
+        net[0].bias.copy_(torch.stack([-b / 2, b / 2]))
+    return net.eval()
+
+
+def network(at: Records, eps: float, generator: torch.Generator, epochs: int = 60) -> nn.Sequential:
+    """A network of one hidden layer on z; with eps > 0 trained so that interval bounds prove L∞ eps."""
+    width = at.z_fit.shape[1]
+    net = models.initialise(nn.Sequential(nn.Linear(width, 32), nn.ReLU(), nn.Linear(32, 2)), generator)
+    batches = epochs * math.ceil(len(at.z_fit) / 64)
+    loss = robustness.CertifiedLoss(eps, batches, box=None)
+    training.fit(net, at.z_fit, at.y_fit, loss=loss, epochs=epochs, generator=generator, progress=False)
+    return net
+
+
+def attack(net: nn.Module, z: Tensor, y: Tensor, eps: float) -> Tensor:
+    """The records z (n, 30) moved by up to eps towards the other class, by PGD from three starts: steps of all of ε."""
+    middle, scale = torch.full((z.shape[1],), 0.5), torch.full((z.shape[1],), 1 / SPAN)
+    on_chart = nn.Sequential(models.Normalize(middle, scale).to(z.device), net)
+    chart = evasion.pgd(on_chart, 0.5 + z / SPAN, y, eps=eps / SPAN, steps=20, loss="margin", stop_early=False)
+    return SPAN * (chart - 0.5)
+
+
+def shares(said: Tensor, y: Tensor) -> dict[str, float]:
+    """What happens to the ill and to the healthy: shares of each, by name."""
+    ill, healthy = said[y == MALIGNANT], said[y == BENIGN]
+    share = {name: (ill == code).float().mean().item() for name, code in (("found", 0), ("missed", 1), ("sent on", -1))}
+    return share | {
+        "healthy sent on": (healthy == -1).float().mean().item(),
+        "false alarms": (healthy == 0).float().mean().item(),
+    }
+
+
+def _dealt(y: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Positions of the two parts, the second of them this share of each class."""
+    parts: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for k in (MALIGNANT, BENIGN):
+        members = (y == k).nonzero().flatten()
+        members = members[torch.randperm(len(members), generator=generator)]
+        cut = round(share * len(members))
+        parts[0].append(members[cut:])
+        parts[1].append(members[:cut])
+    return torch.cat(parts[0]), torch.cat(parts[1])
+
+
+def _standardised(x: Tensor, y: Tensor, fit: Tensor, choose: Tensor, x_test: Tensor, y_test: Tensor) -> Records:
+    mean, std = x[fit].double().mean(0), x[fit].double().std(0, correction=0)
+    z, z_test = (((part.double() - mean) / std).float() for part in (x, x_test))
+    return Records(z[fit], y[fit], z[choose], y[choose], z_test, y_test, x_test[:, 0])
