@@ -20,7 +20,6 @@ class Records:
     """Standardised records z (n, 30) with labels y (n,), dealt out for three purposes.
 
     fit: to train models.  choose: to choose thresholds; no training saw them.  test: to measure.
-    radius: (n,) the mean radius of each test record's cell nuclei, in the data set's own unit.
     """
 
     z_fit: Tensor
@@ -29,7 +28,6 @@ class Records:
     y_choose: Tensor
     z_test: Tensor
     y_test: Tensor
-    radius: Tensor
 
 
 def records(generator: torch.Generator) -> Records:
@@ -70,21 +68,33 @@ def network(at: Records, eps: float, generator: torch.Generator, epochs: int = 6
 
 
 def attack(net: nn.Module, z: Tensor, y: Tensor, eps: float) -> Tensor:
-    """The records z (n, 30) moved by up to eps towards the other class, by PGD from three starts: steps of all of ε."""
+    """The records z (n, 30) moved by up to eps against their labels y by PGD on the margin, all the way."""
     middle, scale = torch.full((z.shape[1],), 0.5), torch.full((z.shape[1],), 1 / SPAN)
     on_chart = nn.Sequential(models.Normalize(middle, scale).to(z.device), net)
     chart = evasion.pgd(on_chart, 0.5 + z / SPAN, y, eps=eps / SPAN, steps=20, loss="margin", stop_early=False)
     return SPAN * (chart - 0.5)
 
 
-def shares(said: Tensor, y: Tensor) -> dict[str, float]:
-    """What happens to the ill and to the healthy: shares of each, by name."""
-    ill, healthy = said[y == MALIGNANT], said[y == BENIGN]
-    share = {name: (ill == code).float().mean().item() for name, code in (("found", 0), ("missed", 1), ("sent on", -1))}
-    return share | {
-        "healthy sent on": (healthy == -1).float().mean().item(),
-        "false alarms": (healthy == 0).float().mean().item(),
-    }
+def refusals_of_all(generator: torch.Generator, coverage: float = 0.8, folds: int = 4) -> tuple[Tensor, Tensor, Tensor]:
+    """Each of the 569 records tested once, by a model and a threshold that never saw it.
+
+    Returns refused (569,) bool, y (569,), and the mean radius (569,) of each record's nuclei.
+    """
+    tumours = data.load("tumours")
+    x, y = torch.cat([tumours.x_train, tumours.x_test]), torch.cat([tumours.y_train, tumours.y_test])
+    fold, refused = torch.empty_like(y), torch.zeros(len(y), dtype=torch.bool)
+    for k in (MALIGNANT, BENIGN):
+        members = (y == k).nonzero().flatten()
+        fold[members[torch.randperm(len(members), generator=generator)]] = torch.arange(len(members)) % folds
+    for tested in range(folds):
+        rest, test = (fold != tested).nonzero().flatten(), (fold == tested).nonzero().flatten()
+        fit, choose = _dealt(y[rest], 1 / 3, generator)
+        at = _standardised(x[rest], y[rest], fit, choose, x[test], y[test])
+        with torch.no_grad():
+            net = logistic(at)
+            threshold = robustness.threshold_for(net(at.z_choose), coverage)
+            refused[test] = robustness.selective_predict(net(at.z_test), threshold) == robustness.ABSTAIN
+    return refused, y, x[:, 0]
 
 
 def _dealt(y: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -102,4 +112,4 @@ def _dealt(y: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor,
 def _standardised(x: Tensor, y: Tensor, fit: Tensor, choose: Tensor, x_test: Tensor, y_test: Tensor) -> Records:
     mean, std = x[fit].double().mean(0), x[fit].double().std(0, correction=0)
     z, z_test = (((part.double() - mean) / std).float() for part in (x, x_test))
-    return Records(z[fit], y[fit], z[choose], y[choose], z_test, y_test, x_test[:, 0])
+    return Records(z[fit], y[fit], z[choose], y[choose], z_test, y_test)
