@@ -63,9 +63,9 @@ QUIZ = (
         ),
         1,
         (
-            "They refused every third honest patient: any narrower and hardly anybody is left.",
+            "They refused a quarter of the honest patients already, and far more of those with tumours.",
             "The first attack had no reason to look for those. The second had.",
-            "It moved nearly all. What it gave up were the few that would have shown.",
+            "It moved nearly all of them, and gave up only what would have shown.",
         ),
     ),
     Question(

@@ -94,7 +94,7 @@ def refusals_of_all(generator: torch.Generator, coverage: float = 0.8, folds: in
             net = logistic(at)
             threshold = robustness.threshold_for(net(at.z_choose), coverage)
             refused[test] = robustness.selective_predict(net(at.z_test), threshold) == robustness.ABSTAIN
-    return refused, y, x[:, 0]
+    return refused, y, x[:, 0].contiguous()
 
 
 def _dealt(y: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
