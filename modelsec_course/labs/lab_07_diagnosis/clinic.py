@@ -46,9 +46,12 @@ def dealt_anew(generator: torch.Generator) -> Records:
     return _standardised(x[rest], y[rest], fit, choose, x[test], y[test])
 
 
-def logistic(at: Records) -> nn.Sequential:
-    """Logistic regression on z: the logits are −score/2 and score/2, positive scores mean benign."""
-    fitted = LogisticRegression(C=1.0, max_iter=10_000).fit(at.z_fit.double().numpy(), at.y_fit.numpy())
+def logistic(at: Records, strength: float = 1.0) -> nn.Sequential:
+    """Logistic regression on z: the logits are −score/2 and score/2, positive scores mean benign.
+
+    strength: scikit-learn's C; the smaller, the smaller the weights.
+    """
+    fitted = LogisticRegression(C=strength, max_iter=10_000).fit(at.z_fit.double().numpy(), at.y_fit.numpy())
     w, b = torch.as_tensor(fitted.coef_[0]).float(), torch.as_tensor(fitted.intercept_[0]).float()
     net = nn.Sequential(nn.Linear(len(w), 2))
     with torch.no_grad():
