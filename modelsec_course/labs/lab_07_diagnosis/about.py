@@ -57,7 +57,7 @@ QUIZ = (
     Question(
         "Checks of plausibility stopped most attacked records. Why did they hardly lower what the attacker can do?",
         (
-            "their ranges were too wide",
+            "their ranges of 99 % were too wide to notice changes as small as those that the attacker made",
             "among all changes within ε there are plausible ones that are almost as harmful",
             "the attacker moved fewer measurements",
         ),
@@ -71,7 +71,7 @@ QUIZ = (
     Question(
         'Conformal sets promise: at most 5 % of patients with cancer get a set without "malignant". Under attack',
         (
-            "the promise holds: it needs no assumption about the data",
+            "the promise holds: it needs no assumption, neither about the model nor about the data or its source",
             "it is void, since attacked records are not exchangeable with those that set the threshold",
             "it holds on average over all patients",
         ),

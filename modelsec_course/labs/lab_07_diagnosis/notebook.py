@@ -345,6 +345,7 @@ def under_attack(net, eps, threshold=0.0):
     return kept.float().mean().item(), safe.float().mean().item()
 
 
+# %%
 guess_band = predict(
     "07.band",
     "With refusals and ε = 0.3, what share of the tumours can be sent home?",
