@@ -53,7 +53,7 @@ def risk_coverage_area(logits: Tensor, y: Tensor) -> float:
     """The mean risk over all coverages: 0 is perfect; the overall error is what refusing at random would give.
 
     logits: (batch, classes).  y: (batch,) true labels.
-    Source: Geifman, Uziel & El-Yaniv, 2019, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", eq. 3.
+    Source: Geifman, Uziel & El-Yaniv, 2019, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers".
     """
     _, coverage, risk = risk_coverage(logits, y)
     return float((risk * coverage.diff(prepend=coverage.new_zeros(1))).sum())
@@ -67,6 +67,7 @@ def guaranteed_threshold(
     logits: (n, classes) of inputs that trained nothing.  y: (n,) true labels.  risk: in (0, 1).
     confidence_level: that the draw of these n inputs does not mislead. Searches by bisection, ⌈log₂ n⌉ tests that
     share the doubt. Returns (threshold, bound); 2 as the threshold, which refuses all, where no test reaches the risk.
+    Few inputs prove little when few of them are answered: then the bisection may pass by a milder one that would do.
     Source: Geifman & El-Yaniv, 2017, "Selective Classification for Deep Neural Networks", algorithm 1.
     """
     validation.labels(y, logits, "y")

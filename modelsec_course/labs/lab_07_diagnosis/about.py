@@ -34,14 +34,14 @@ QUIZ = (
         "A model finds 48 of 53 tumours and clears all 90 healthy people. Which number belongs into its safety report?",
         (
             "its accuracy, 97 %",
-            "its sensitivity, 91 %, with an interval from 138 of 143 right",
             "its sensitivity, 91 %, with an interval from 48 of 53 found",
+            "its sensitivity, 91 %, with an interval from 138 of 143 right",
         ),
-        2,
+        1,
         (
             "The healthy hide the missed: a model that calls everybody healthy has an accuracy of 63 % here.",
-            "The right number with the wrong sample: only the 53 who are ill say anything about it.",
             "79 to 97 %: that is what 53 patients allow you to say.",
+            "The right number with the wrong sample: only the 53 who are ill say anything about it.",
         ),
     ),
     Question(

@@ -95,7 +95,7 @@ def _scores(axes: Axes, ill: Tensor, healthy: Tensor, threshold: float) -> None:
     counts, _, _ = axes.hist(healthy.clamp(*kept).numpy(), color=PALE, hatch="//", label="healthy", **look)
     home = ill >= max(threshold, 1e-12)
     parts = [part.clamp(*kept).numpy() for part in (ill[~home], ill[home])]
-    axes.hist(parts, color=[ORANGE, VERMILION], label=["tumours", "sent home"], stacked=True, **look)
+    axes.hist(parts, color=["#6B7177", VERMILION], label=["tumours", "sent home"], stacked=True, **look)
     axes.axvline(0, color=BLACK, linewidth=1.2, marker="")
     top = max(14.0, float(counts.max()) * 1.02)
     axes.set(xlabel="score (log-odds of benign), ends collect the rest", ylabel="patients", ylim=(0, top * 1.16))
