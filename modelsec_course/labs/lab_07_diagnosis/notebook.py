@@ -494,8 +494,8 @@ figures.table(
     ],
     ["model", "sent home, no refusals", "sent home, refusals", "healthy, answered"],
     "Under attack at ε = 0.3, proved / attacked: tumours sent home (at most / at "
-    "least), healthy people who keep their answer (at least / at most). 53 tumours leave "
-    "about ± 12 points; within a column the patients are the same.",
+    "least), healthy people who keep their answer (at least / at most). 53 tumours "
+    "leave about ± 12 points; within a column the patients are the same.",
 )
 
 # %%
