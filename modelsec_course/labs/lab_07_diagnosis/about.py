@@ -55,7 +55,7 @@ QUIZ = (
         ),
     ),
     Question(
-        "Checks of plausibility stopped most attacked records. Why did they hardly lower what the attacker can do?",
+        "Checks of plausibility stopped most attacked records. Why did they lower so little what the attacker can do?",
         (
             "their ranges of 99 % were too wide to notice changes as small as those that the attacker made",
             "among all changes within ε there are plausible ones that are almost as harmful",

@@ -2,6 +2,7 @@
 
 import re
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -44,6 +45,7 @@ def test_each_of_all_patients_is_tested_once_and_about_a_fifth_refused():
 
 def counts(words):
     """tumours found, seen by a doctor, sent home; healthy people refused."""
+    plt.close("all")
     ill = re.search(r"(\d+) of \d+ tumours found, (\d+) seen by a doctor, \*\*(\d+) sent home", words)
     return (*map(int, ill.groups()), int(re.search(r"healthy people (\d+) are refused", words)[1]))
 
