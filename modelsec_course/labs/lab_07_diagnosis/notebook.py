@@ -447,7 +447,11 @@ explore(
     scene.choose_a_threshold(z @ w + b, y, w.abs().sum().item()),
     threshold=(0.0, 8.0, 0.25, 4.0),
     eps=(0.0, 0.6, 0.02, 0.2),
-    aim={"hide tumours": "hide", "make it refuse the healthy": "fill"},
+    aim={
+        "hide tumours": "hide",
+        "make it refuse the healthy": "fill",
+        "both at once": "both",
+    },
     labels={
         "threshold": "refuse below a score of",
         "eps": "attacker's ε",

@@ -22,6 +22,7 @@ from modelsec_course.statistics import clopper_pearson
 REFUSED = -1
 PALE, TITLE = "#C9CDD2", "Each figure is a patient with cancer"
 FATES = {MALIGNANT: ("found", PALE), REFUSED: ("seen by a doctor", BLUE), BENIGN: ("sent home", VERMILION)}
+AIMS = {"hide": "hides tumours", "fill": "makes it refuse the healthy"}
 EDGES = np.linspace(-16, 16, 49)
 
 
@@ -64,16 +65,17 @@ def choose_a_threshold(score: Tensor, y: Tensor, slope: float) -> Callable[..., 
     """A scene: a refusal threshold against an attacker of the linear model.
 
     score: (n,) of the test records, positive means benign.  y: (n,).  slope: by how much one unit of ε moves a score.
-    `threshold` is the score below which, on either side, the model refuses; `aim` what the attacker wants.
+    `threshold` is the score below which, on either side, the model refuses; `aim` what the attacker wants: "hide", "fill" or "both".
     """
     ill, healthy = score[y == MALIGNANT].double(), score[y == BENIGN].double()
 
     def draw(threshold: float, eps: float, aim: str) -> tuple[Figure, str]:
         push = eps * slope
-        if aim == "hide":  # every tumour as far towards benign as ε allows
-            ill_at, healthy_at = ill + push, healthy
-        else:  # every healthy person into the band, as near to 0 as ε allows
-            ill_at, healthy_at = ill, torch.where(healthy > 0, (healthy - push).clamp(min=0), healthy)
+        ill_at, healthy_at = ill, healthy
+        if aim != "fill":  # every tumour as far towards benign as ε allows
+            ill_at = ill + push
+        if aim != "hide":  # every healthy person into the band, as near to 0 as ε allows
+            healthy_at = torch.where(healthy > 0, (healthy - push).clamp(min=0), healthy)
         said = {"ill": _answers(ill_at, threshold), "healthy": _answers(healthy_at, threshold)}
         with plt.rc_context(STYLE):
             fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.5), width_ratios=(1.35, 1))
@@ -136,7 +138,7 @@ def _in_words(said: Mapping[str, Tensor], threshold: float, eps: float, aim: str
     found, home = int((ill == MALIGNANT).sum()), int((ill == BENIGN).sum())
     low, high = clopper_pearson(home, len(ill))
     answered = float(torch.cat([ill != REFUSED, healthy != REFUSED]).double().mean())
-    wants = "hides tumours" if aim == "hide" else "makes it refuse the healthy"
+    wants = " and ".join(AIMS[one] for one in (("hide", "fill") if aim == "both" else (aim,)))
     return (
         f"Refuses below a score of {threshold:.2f}, {percent(1 / (1 + math.exp(-threshold)))} sure; the attacker "
         f"{wants} with ε = {eps:.2f}. Coverage {percent(answered, 0)}, sensitivity {percent(found / len(ill), 0)}: "

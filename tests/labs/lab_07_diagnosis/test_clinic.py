@@ -58,3 +58,4 @@ def test_the_scene_counts_what_each_attacker_reaches():
     assert counts(draw(2.0, 0.4, "hide")[1]) == (0, 1, 2, 1)  # scores −1, 3, 7
     assert counts(draw(2.0, 0.4, "fill")[1]) == (1, 1, 1, 2)
     assert counts(draw(8.0, 0.0, "fill")[1]) == (0, 3, 0, 2)
+    assert counts(draw(2.0, 0.4, "both")[1]) == (0, 1, 2, 2)
