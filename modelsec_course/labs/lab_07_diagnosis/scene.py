@@ -65,7 +65,7 @@ def choose_a_threshold(score: Tensor, y: Tensor, slope: float) -> Callable[..., 
     """A scene: a refusal threshold against an attacker of the linear model.
 
     score: (n,) of the test records, positive means benign.  y: (n,).  slope: by how much one unit of ε moves a score.
-    `threshold`: the score below which, on either side, the model refuses.  `aim`: "hide" tumours, "fill" the band, "both".
+    `threshold`: it refuses scores nearer to 0 than this.  `aim`: "hide" tumours, "fill" the band, "both".
     """
     ill, healthy = score[y == MALIGNANT].double(), score[y == BENIGN].double()
 
