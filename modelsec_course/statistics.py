@@ -7,7 +7,7 @@ from scipy.stats import beta
 
 from modelsec_course import validation
 
-__all__ = ["clopper_pearson"]
+__all__ = ["clopper_pearson", "sensitivity_interval"]
 
 
 def clopper_pearson(hits, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
@@ -27,3 +27,20 @@ def clopper_pearson(hits, n: int, *, confidence: float = 0.95) -> tuple[float, f
     low = np.where(counted > 0, beta.ppf(tail, np.maximum(counted, 1), n - counted + 1), 0.0)
     high = np.where(counted < n, beta.isf(tail, counted + 1, np.maximum(n - counted, 1)), 1.0)
     return (low, high) if counted.ndim else (float(low), float(high))
+
+
+def sensitivity_interval(said, y, *, positive: int = 0, confidence: float = 0.95) -> tuple[float, float, float]:
+    """The share of true positives that a test finds, and its exact interval: (share, low, high).
+
+    said, y: (n,) answers and true classes, tensors or arrays; a refusal, such as −1, has found nobody.
+    positive: the class that must not be missed. Only its members count, so n may be much larger than the sample.
+    Source: Clopper & Pearson, 1934, as in `clopper_pearson`.
+    """
+    said, y = np.asarray(said), np.asarray(y)
+    if said.shape != y.shape or y.ndim != 1:
+        raise ValueError(f"said and y must be (n,), one answer for each label, but are {said.shape} and {y.shape}")
+    members = y == positive
+    if not members.any():
+        raise ValueError(f"y holds no member of the class {positive!r}: sensitivity is a share of its members")
+    found = int((said[members] == positive).sum())
+    return (found / int(members.sum()), *clopper_pearson(found, int(members.sum()), confidence=confidence))

@@ -163,6 +163,32 @@ def test_abstention_works_where_its_inputs_are(problem):
     with torch.device("meta"):
         results = [*robustness.risk_coverage(logits, y), robustness.selective_predict(logits, 0.1)]
         assert 0 < robustness.threshold_for(logits, 0.5) < 1
+        assert robustness.risk_coverage_area(logits, y) == 0
+        assert robustness.guaranteed_threshold(logits, y, risk=0.5)[1] <= 0.5
+    assert {result.device for result in results} == {x.device}
+
+
+def test_margins_and_conformal_sets_work_where_their_inputs_are(problem):
+    net, x, y = problem
+    logits, flat, w = net(x).detach(), x.flatten(1), torch.ones(64, device=x.device)
+    with torch.device("meta"):
+        thresholds = robustness.conformal_thresholds(logits, y, 0.3, by_class=True)
+        results = [
+            robustness.linear_margin(flat, w, 0.1),
+            robustness.certified_margin(net, x, y, 0.01),
+            *robustness.certified_answers(net, x, y, 0.01, threshold=0.1),
+            thresholds,
+            robustness.conformal_sets(logits, thresholds),
+            robustness.certified_sets(net, x, 0.01, thresholds),
+        ]
+    assert {result.device for result in results} == {x.device}
+
+
+def test_plausible_regions_work_where_their_inputs_are(problem):
+    x = problem[1].flatten(1)[:, :4]
+    with torch.device("meta"):
+        region = robustness.plausible(x, 0.9, relations=True)
+        results = [region.admits(x), *robustness.furthest(x, x[0], 0.1, region)]
     assert {result.device for result in results} == {x.device}
 
 

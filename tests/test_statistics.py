@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from modelsec_course.statistics import clopper_pearson
+from modelsec_course.statistics import clopper_pearson, sensitivity_interval
 
 
 def test_the_published_figure():
@@ -36,3 +36,18 @@ def test_it_covers_the_truth_as_often_as_it_says(truth):
 def test_counts_that_cannot_be_are_refused(hits, n):
     with pytest.raises(ValueError, match="must be"):
         clopper_pearson(hits, n)
+
+
+def test_sensitivity_counts_only_those_who_are_ill_and_a_refusal_finds_nobody():
+    y = np.repeat([0, 1], [53, 90])
+    said = y.copy()
+    said[:5] = 1  # missed
+    said[5:8] = -1  # refused
+    said[60:70] = 0  # false alarms change nothing
+    assert sensitivity_interval(said, y) == pytest.approx((45 / 53, *clopper_pearson(45, 53)))
+    share, low, high = sensitivity_interval(said, y, positive=1, confidence=0.9)
+    assert (share, low, high) == pytest.approx((80 / 90, *clopper_pearson(80, 90, confidence=0.9)))
+    with pytest.raises(ValueError, match="no member of the class 7"):
+        sensitivity_interval(said, y, positive=7)
+    with pytest.raises(ValueError, match="one answer for each label"):
+        sensitivity_interval(said[:3], y)

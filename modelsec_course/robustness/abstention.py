@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 
 from modelsec_course import validation
+from modelsec_course.statistics import clopper_pearson
 
-__all__ = ["confidence", "risk_coverage", "selective_predict", "threshold_for"]
+__all__ = [
+    "confidence", "guaranteed_threshold", "risk_coverage", "risk_coverage_area", "selective_predict", "threshold_for",
+]  # fmt: skip
 
 
 def confidence(logits: Tensor) -> Tensor:
@@ -35,6 +38,7 @@ def risk_coverage(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     logits: (batch, classes).  y: (batch,) true labels.
     Returns (thresholds, coverage, risk), from the strictest threshold to the mildest: the share of inputs that are
     answered, which never falls, and the share of wrong answers among them.
+    Source: El-Yaniv & Wiener, 2010, "On the Foundations of Noise-free Selective Classification", section 2.
     """
     validation.labels(y, logits, "y")
     if not len(y):
@@ -43,6 +47,50 @@ def risk_coverage(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     answered = torch.bincount(group).cumsum(0)
     wrong = torch.bincount(group, (logits.argmax(1) != y).to(logits.dtype)).cumsum(0)
     return -thresholds, answered / len(y), wrong / answered
+
+
+def risk_coverage_area(logits: Tensor, y: Tensor) -> float:
+    """The mean risk over all coverages: 0 is perfect; the overall error is what refusing at random would give.
+
+    logits: (batch, classes).  y: (batch,) true labels.
+    Source: Geifman, Uziel & El-Yaniv, 2019, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers".
+    """
+    _, coverage, risk = risk_coverage(logits, y)
+    return float((risk * coverage.diff(prepend=coverage.new_zeros(1))).sum())
+
+
+def guaranteed_threshold(
+    logits: Tensor, y: Tensor, *, risk: float, confidence_level: float = 0.95
+) -> tuple[float, float]:
+    """A threshold whose answers are wrong with at most this risk, on inputs like these, and the risk that is proved.
+
+    logits: (n, classes) of inputs that trained nothing.  y: (n,) true labels.  risk: in (0, 1).
+    confidence_level: that the draw of these n inputs does not mislead. Searches by bisection, ⌈log₂ n⌉ tests that
+    share the doubt. Returns (threshold, bound); 2 as the threshold, which refuses all, where no test reaches the risk.
+    Few inputs prove little when few of them are answered: then the bisection may pass by a milder one that would do.
+    Source: Geifman & El-Yaniv, 2017, "Selective Classification for Deep Neural Networks", algorithm 1.
+    """
+    validation.labels(y, logits, "y")
+    validation.probability("risk", risk)
+    validation.probability("confidence_level", confidence_level)
+    ranked = confidence(logits).sort().values
+    if not len(ranked):
+        raise ValueError("logits must hold at least one input")
+    tests = max(1, math.ceil(math.log2(len(ranked))))
+    doubt = (1 - confidence_level) / tests
+    best, bad, good = (2.0, 0.0), -1, len(ranked)  # positions in `ranked`: too mild, strict enough
+    for _ in range(tests):
+        middle = (bad + good + 1) // 2
+        if middle == good:
+            break
+        answered = confidence(logits) >= ranked[middle]
+        wrong = int((answered & (logits.argmax(1) != y)).sum())
+        _, bound = clopper_pearson(wrong, int(answered.sum()), confidence=1 - 2 * doubt)
+        if bound <= risk:
+            good, best = middle, (float(ranked[middle]), bound)
+        else:
+            bad = middle
+    return best
 
 
 def threshold_for(logits: Tensor, coverage: float) -> float:

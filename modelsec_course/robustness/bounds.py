@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from modelsec_course import validation
 from modelsec_course.models import Normalize, frozen
 
-__all__ = ["CertifiedLoss", "certified", "interval_bounds"]
+__all__ = ["CertifiedLoss", "certified", "interval_bounds", "worst_margins"]
 
 INCREASING = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.Flatten, nn.Identity, nn.Dropout, Normalize)
 AFFINE = (nn.Linear, nn.Conv2d)
@@ -53,8 +53,30 @@ def certified(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
     validation.labels(y, x)
     validation.number("eps", eps, low=0)
     with frozen(model), torch.no_grad():
-        margins = _worst_margins(model, x, y, eps)
+        margins = worst_margins(model, x, y, eps)
         return (margins.scatter(1, y[:, None], -torch.inf) < 0).all(1)
+
+
+def worst_margins(
+    model: nn.Module, x: Tensor, y: Tensor, eps: float, *, box: tuple[float, float] | None = (0.0, 1.0)
+) -> Tensor:
+    """Upper bounds of z_k − z_y over all inputs within L∞ distance eps of x, (batch, classes); 0 at k = y.
+
+    model, x, y, eps: as in `certified`.  box: what every input lies in; None for records that have no natural limits.
+    Exact where the model is one linear layer. Gradients pass through.
+    Source: Gowal et al., 2018, as in `interval_bounds`, section 3.
+    """
+    *layers, last = _layers(model)
+    if type(last) is not nn.Linear:
+        raise ValueError(f"the last layer must be nn.Linear, which gives the logits, but it is {_name(last)}")
+    low, high = x - eps, x + eps
+    if box is not None:
+        low, high = low.clamp(*box), high.clamp(*box)
+    low, high = interval_bounds(nn.Sequential(*layers), low, high)
+    centre, radius = (high + low) / 2, (high - low) / 2  # (batch, features)
+    towards = last.weight - last.weight[y][:, None]  # (batch, classes, features)
+    worst = (towards @ centre[:, :, None] + towards.abs() @ radius[:, :, None]).squeeze(2)
+    return worst if last.bias is None else worst + last.bias - last.bias[y][:, None]
 
 
 @dataclass
@@ -63,6 +85,7 @@ class CertifiedLoss:
 
     eps: L∞ radius to be proved in the end, in the units of x.  batches: how many the training has, epochs · ⌈n / batch
     size⌉; the object counts its calls, so use each for one training.  kappa: the final weight of the ordinary loss.
+    box: what every input lies in; None for records that have no natural limits.
     For the first 5 % of the batches the loss is the ordinary one; until half of them eps and 1 − kappa grow linearly.
     Source: Gowal et al., 2018, as in `interval_bounds`.
     """
@@ -70,6 +93,7 @@ class CertifiedLoss:
     eps: float
     batches: int
     kappa: float = 0.5
+    box: tuple[float, float] | None = (0.0, 1.0)
     seen: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -84,19 +108,8 @@ class CertifiedLoss:
         ordinary = F.cross_entropy(model(x), y)
         if not weight:
             return ordinary
-        return (1 - weight) * ordinary + weight * F.cross_entropy(_worst_margins(model, x, y, self.eps * grown), y)
-
-
-def _worst_margins(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
-    """Upper bounds of z_k − z_y over the box around x, (batch, classes); 0 at k = y."""
-    *layers, last = _layers(model)
-    if type(last) is not nn.Linear:
-        raise ValueError(f"the last layer must be nn.Linear, which gives the logits, but it is {_name(last)}")
-    low, high = interval_bounds(nn.Sequential(*layers), (x - eps).clamp(0, 1), (x + eps).clamp(0, 1))
-    centre, radius = (high + low) / 2, (high - low) / 2  # (batch, features)
-    towards = last.weight - last.weight[y][:, None]  # (batch, classes, features)
-    worst = (towards @ centre[:, :, None] + towards.abs() @ radius[:, :, None]).squeeze(2)
-    return worst if last.bias is None else worst + last.bias - last.bias[y][:, None]
+        worst = worst_margins(model, x, y, self.eps * grown, box=self.box)
+        return (1 - weight) * ordinary + weight * F.cross_entropy(worst, y)
 
 
 def _through(layer: nn.Module, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:

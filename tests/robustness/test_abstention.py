@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from modelsec_course import data, runtime, zoo
-from modelsec_course.robustness import ABSTAIN, risk_coverage, selective_predict, threshold_for
+from modelsec_course.robustness import (
+    ABSTAIN,
+    guaranteed_threshold,
+    risk_coverage,
+    risk_coverage_area,
+    selective_predict,
+    threshold_for,
+)
 
 
 def some(n=200, classes=4):
@@ -78,3 +85,38 @@ def test_bad_arguments_are_refused():
         risk_coverage(logits[:0], y[:0])
     with pytest.raises(ValueError, match="at least one input"):
         threshold_for(logits[:0], 0.5)
+
+
+def test_the_area_is_the_mean_risk_and_refusing_at_random_is_worse():
+    logits, y = some()
+    distinct = logits + 0.01 * torch.randn(logits.shape, generator=runtime.generator(2))
+    _, _, risk = risk_coverage(distinct, y)
+    assert len(risk) == len(y)
+    assert risk_coverage_area(distinct, y) == pytest.approx(risk.mean().item(), abs=1e-6)
+    right, sure = torch.tensor([[0.0, 3.0], [0.0, 2.0], [0.0, 1.0]]), torch.tensor([1, 1, 0])
+    assert risk_coverage_area(right, sure) == pytest.approx((0 + 0 + 1 / 3) / 3)
+
+
+def test_a_guaranteed_threshold_keeps_its_promise():
+    broken, covered = 0, []
+    for seed in range(200):
+        draw = runtime.generator(seed)
+        score = 4 * torch.randn(4000, generator=draw)
+        y = (torch.rand(4000, generator=draw) < torch.sigmoid(score)).long()  # calibrated by construction
+        logits = torch.stack([torch.zeros(4000), score], 1)
+        threshold, bound = guaranteed_threshold(logits[:400], y[:400], risk=0.05, confidence_level=0.9)
+        said = selective_predict(logits[400:], threshold)
+        answered = said != ABSTAIN
+        covered.append(answered.float().mean().item())
+        assert bound <= 0.05
+        broken += bool((said != y[400:])[answered].float().mean() > 0.05)
+    assert broken / 200 < 0.1
+    assert sum(covered) / 200 > 0.4
+
+
+def test_too_few_records_guarantee_nothing():
+    logits, y = torch.tensor([[0.0, 9.0]]).expand(20, 2), torch.ones(20, dtype=torch.int64)
+    threshold, _ = guaranteed_threshold(logits, y, risk=0.02)
+    assert threshold == 2
+    with pytest.raises(ValueError, match="at least one input"):
+        guaranteed_threshold(logits[:0], y[:0], risk=0.02)
