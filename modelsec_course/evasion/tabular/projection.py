@@ -11,7 +11,7 @@ from modelsec_course import validation
 from modelsec_course.data.tables import Halfspace, Relation, Schema
 from modelsec_course.evasion.tabular.checking import feasible, same_rows
 
-__all__ = ["project_feasible", "repair", "separable", "substituted"]
+__all__ = ["fixed_point", "project_feasible", "separable", "substituted"]
 
 
 @torch.no_grad()
@@ -32,13 +32,19 @@ def project_feasible(x: Tensor, reference: Tensor, schema: Schema, *, rounds: in
     if not (sound := feasible(reference, schema)).all():
         row = int((~sound).nonzero()[0])
         raise ValueError(f"row {row} of reference breaks the table's rules: ask evasion.broken_rules which")
-    low, high = schema.limits(reference)
+    return fixed_point(x, reference, *schema.limits(reference), schema, rounds)
+
+
+def fixed_point(x: Tensor, reference: Tensor, low: Tensor, high: Tensor, schema: Schema, rounds: int = 10) -> Tensor:
+    """`project_feasible` without its checks, for limits that are known: a search calls it again and again."""
     found = schema.derive(separable(x, low, high, schema))
+    broken = (~_related(found, schema)).nonzero().flatten()
     for _ in range(rounds):
-        broken = (~_related(found, schema)).nonzero().flatten()
         if not len(broken):
-            return found
-        found[broken] = schema.derive(repair(found[broken], low[broken], high[broken], schema))
+            break
+        mended = schema.derive(_repair(found[broken], low[broken], high[broken], schema))
+        found[broken] = mended
+        broken = broken[~_related(mended, schema)]
     return torch.where(feasible(found, schema, reference)[:, None], found, reference)
 
 
@@ -65,7 +71,7 @@ def _related(x: Tensor, schema: Schema) -> Tensor:
     return torch.stack([rule.holds(columns) for _, rule in _repairable(schema)] or [x[:, 0] == x[:, 0]]).all(0)
 
 
-def repair(x: Tensor, low: Tensor, high: Tensor, schema: Schema) -> Tensor:
+def _repair(x: Tensor, low: Tensor, high: Tensor, schema: Schema) -> Tensor:
     """One pass: each broken relation in turn is mended in the way that costs least and leaves least."""
     x = x.clone()
     for rule, relation in _repairable(schema):
