@@ -51,7 +51,7 @@ def simulate(
     owners = people.customers(customers, shops, draw)
     parts = [events.honest(owners, shops, days, draw)]
     episodes = round(fraud * len(parts[0].hours) / PER_EPISODE / 3)
-    for kind in (events.card_testing, events.cash_out, events.cloned_card):
+    for kind in (events.card_testing, events.cash_out, events.cloned_card) if episodes else ():
         parts.append(kind(owners, shops, days, episodes, draw))
     parts = [part.within(days, shops) for part in parts]
     labels = torch.cat([torch.full_like(part.customer, k) for k, part in enumerate(parts)])

@@ -51,7 +51,8 @@ def fixed_point(x: Tensor, reference: Tensor, low: Tensor, high: Tensor, schema:
 def separable(x: Tensor, low: Tensor, high: Tensor, schema: Schema) -> Tensor:
     """The nearest row column by column: inside its limits, counts rounded, one flag of each group set."""
     x = x.clamp(low, high)
-    whole = list(schema.whole)
+    grouped = {schema.index(name) for group in schema.one_hot for name in group}
+    whole = [k for k in schema.whole if k not in grouped]
     x[:, whole] = x[:, whole].round().clamp(low[:, whole].ceil(), high[:, whole].floor())
     for group in schema.one_hot:
         k = [schema.index(name) for name in group]

@@ -27,7 +27,8 @@ PARENTS = 4
 class Evasion:
     """What a search found, for each of n rows.
 
-    x: (n, d), the best row: one that passes if any did, else x itself.  evaded: bool (n,).  first: (n,), how many
+    x: (n, d), the best row: one that passes if any did, else the one of the lowest score; where only what is feasible
+    counts afterwards ("reject", "afterwards") it is then x itself.  evaded: bool (n,).  first: (n,), how many
     queries the first success took, infinity without one; a row that passes as it is took one.  spent: int64 (n,).
     asked, worth: (k,) and (k, n): after that many queries, the best value so far, -infinity before the first success.
     """
@@ -141,8 +142,10 @@ class _Asking:
         worth = torch.full_like(score, -torch.inf)
         if passes.any():
             worth[passes] = 0.0 if self.value is None else self.value(made[passes], self.x[again[passes]]).to(worth)
+            if not worth[passes].isfinite().all():
+                raise ValueError("value must be finite, but it is not for some rows: what does an impossible one cost?")
         self._note(rows, made.view(m, k, d), worth.view(m, k), k)
-        key = torch.where(passes, -1e6 - worth.double(), score.double()).view(m, k)
+        key = torch.where(passes, -1e9 - worth.double(), score.double()).view(m, k)
         everyone = torch.cat([self.best[rows], flat.view(m, k, d)], 1)
         self.key[rows], order = torch.cat([self.key[rows], key], 1).topk(PARENTS, largest=False)
         self.best[rows] = everyone.gather(1, order[..., None].expand(-1, -1, d))
@@ -176,7 +179,10 @@ class _Asking:
     def outcome(self) -> Evasion:
         asked = torch.tensor([used for used, _ in self.history])
         worth = torch.stack([best for _, best in self.history])
-        return Evasion(self.found, self.first.isfinite(), self.first, self.spent, asked, worth)
+        x = self.found
+        if self.rules in ("project", "ignore"):
+            x = torch.where(self.first.isinf()[:, None], self.best[:, 0], x)
+        return Evasion(x, self.first.isfinite(), self.first, self.spent, asked, worth)
 
 
 def _bounds(schema: Schema, x: Tensor) -> tuple[Tensor, Tensor]:
