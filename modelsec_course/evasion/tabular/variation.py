@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from modelsec_course.data.tables import Schema
 
-__all__ = ["children", "downhill"]
+__all__ = ["children", "downhill", "random_moves"]
 
 STEP = 0.5  # scales, of the column that the score depends on most
 
@@ -47,3 +47,8 @@ def downhill(score: Callable[[Tensor], Tensor], at: Tensor, x: Tensor, schema: S
     slope = (slope.nan_to_num() * scale).clone()
     slope[:, fixed] = 0
     return at - STEP * scale * slope / slope.abs().amax(1, keepdim=True).clamp_min(1e-12)
+
+
+def random_moves(x: Tensor, schema: Schema, generator: Generator) -> Tensor:
+    """x (n, d) with about two columns of each row moved at random: of those that an attacker can set, by some scales."""
+    return children(x[:, None], schema, 1, generator)[:, 0]
