@@ -24,7 +24,7 @@ SCHEMA = Schema(
         Feature("earlier_24h", 0, 119 * LIMIT, unit="€", scale=120.0),
         Feature("spent_24h", LEAST, 120 * LIMIT, unit="€", scale=150.0),
         Feature("average", LEAST, LIMIT, unit="€", **OWNERS, scale=20.0),
-        Feature("ratio", 0, LIMIT / LEAST, scale=2.0),
+        Feature("ratio", 0, LIMIT / LEAST, known=False, scale=2.0),
         Feature("merchant_risk", 0, 1, cost=(30.0, 0.0), scale=0.2),
         Feature("new_merchant", 0, 1, "flag", **OWNERS),
         Feature("in_store", 0, 1, "flag", cost=(0.0, NEVER)),  # a card's number alone opens no door but the web's

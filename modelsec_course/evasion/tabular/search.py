@@ -58,6 +58,7 @@ def feasible_evasion(
     budget: float = math.inf,
     value: Callable[[Tensor, Tensor], Tensor] | None = None,
     rules: str = "project",
+    evolve: bool = True,
     generator: Generator | None = None,
 ) -> Evasion:
     """Rows that the model lets pass, made out of x by changes that an attacker can make and pay for.
@@ -71,6 +72,7 @@ def feasible_evasion(
     rules: "project" makes every candidate feasible before it is asked about. The controls search among all rows inside
     the columns' bounds: "ignore" counts every one that passes, "reject" only those that are feasible as they are,
     "afterwards" projects those that pass and asks once more.
+    evolve: False moves x itself each time, the control without a search.
     Source: Simonetto, Ghamizi & Cordy, 2024, "Constrained Adaptive Attack: Effective Adversarial Attack Against Deep
     Neural Networks for Tabular Data" (gradient, then evolution).
     """
@@ -78,6 +80,7 @@ def feasible_evasion(
         validation.count(name, number, low=least)
     validation.number("threshold", threshold)
     validation.one_of("rules", rules, RULES)
+    validation.flag("evolve", evolve)
     validation.randomness("generator", generator)
     if not budget >= 0:
         raise ValueError(f"budget must be at least 0, but it is {budget}")
@@ -95,7 +98,8 @@ def feasible_evasion(
         current = ask.allowed(current, torch.arange(len(x), device=x.device))
         ask(current[rows][:, None], rows)
     while len(rows := ask.standing()) and (left := queries - ask.used) > 0:
-        candidates = children(ask.best[rows], schema, min(at_once, left), generator, every=rules != "project")
+        parents = ask.best if evolve else x[:, None]
+        candidates = children(parents[rows], schema, min(at_once, left), generator, every=rules != "project")
         ask(candidates, rows)
     return ask.outcome()
 

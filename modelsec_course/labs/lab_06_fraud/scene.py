@@ -54,7 +54,6 @@ def desk(
             fig, axes = plt.subplots(1, 2, figsize=(9.4, 3.1), width_ratios=(1.25, 1))
             _gauge(axes[0], first, now, threshold, bool(broken))
             _ledger(axes[1], lines)
-            fig.tight_layout(w_pad=3)
         return fig, _words(row, now, threshold, broken, lines["profit"])
 
     return draw
@@ -90,13 +89,13 @@ def _ledger(axes: Axes, lines: dict[str, float]) -> None:
     axes.set(xlabel="euros")
 
 
-def _words(row: Tensor, now: float, threshold: float, broken: list[str], profit: float) -> str:
+def _words(row: Tensor, now: float, threshold: float, broken: list[str], earned: float) -> str:
     if broken:
         return f"**Impossible**: no bank ever sees this row, since this rule is broken: *{broken[0]}*."
-    amount = f"€{row[0, 0].item():,.0f}"
+    amount, profit = f"€{row[0, 0].item():,.0f}", f"€{earned:,.2f}".replace("€-", "−€")
     if now < threshold:
-        return f"The bank lets {amount} **pass** (score {now:.2g}, limit {threshold:.2g}). Profit: **€{profit:,.2f}**."
-    return f"The bank **refuses** {amount} (score {now:.2g}, limit {threshold:.2g}). Profit: **€{profit:,.2f}**."
+        return f"The bank lets {amount} **pass** (score {now:.2g}, limit {threshold:.2g}). Profit: **{profit}**."
+    return f"The bank **refuses** {amount} (score {now:.2g}, limit {threshold:.2g}). Profit: **{profit}**."
 
 
 def case(x: Tensor, scores: Tensor, threshold: float) -> Tensor:

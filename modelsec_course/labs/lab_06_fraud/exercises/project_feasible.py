@@ -68,6 +68,15 @@ def _idle(project):
     expect_close(project(cheaper.clone(), reference, payments.SCHEMA), cheaper, 1e-3, "payments of 10 % less")
 
 
+def _alone(project):
+    """Each row is mended by itself: what is in the batch with it does not matter"""
+    reference = some_payments().x[:400]
+    x = shaken(reference, payments.SCHEMA, scales=0.5)
+    together = project(x.clone(), reference, payments.SCHEMA)
+    alone = [project(x[k : k + 1].clone(), reference[k : k + 1], payments.SCHEMA) for k in range(40)]
+    expect_close(together[:40], torch.cat(alone), 1e-3, "40 rows in a batch of 400, and the same rows one by one")
+
+
 def _shaped(result, args, kwargs) -> None:
     expect_tensor(result, argument(args, kwargs, 0, "x").shape, "the mended rows")
 
@@ -109,7 +118,7 @@ EXERCISE = Exercise(
     "06.project_feasible",
     title="Rows that can exist",
     reference=project_feasible,
-    properties=[_fixed, _counts, _derived, _nearest, _sound, _idle],
+    properties=[_fixed, _counts, _derived, _nearest, _sound, _idle, _alone],
     hints=[
         "`low, high = schema.limits(reference)` are equal for a column that cannot be set, so `x.clamp(low, high)` puts "
         "it back.",
