@@ -66,5 +66,6 @@ def test_the_price_of_a_change_counts_each_way_and_derived_columns_are_free():
     assert table.price(made, x).tolist() == [2.0, 5.0]
     assert table.derive(torch.tensor([[3.0, 4.0, 0.0]])).tolist() == [[3.0, 4.0, 7.0]]
     low, high = table.restricted(only="up").limits(x[:1])
-    assert low.tolist() == [[4.0, 1.0, 5.0]] and high.tolist() == [[9.0, 1.0, 5.0]]
+    assert low.tolist() == [[4.0, 1.0, 5.0]]
+    assert high.tolist() == [[9.0, 1.0, 5.0]]
     assert table.restricted(only="up").price(made, x).tolist() == [torch.inf, 5.0]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from random_schemas import worlds
 from scipy.optimize import Bounds, LinearConstraint, milp
 from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import nn
@@ -12,7 +13,6 @@ from modelsec_course.data import payments
 from modelsec_course.data.tables import Feature, Schema, feature
 from modelsec_course.evasion import tabular
 from modelsec_course.evasion.tabular.exact import distance, nearest
-from random_schemas import worlds
 
 TABLE = payments.SCHEMA
 
@@ -22,7 +22,9 @@ def bank():
     """(trees, the score that 1 % of honest payments reach, frauds that are caught)"""
     made = payments.simulate(customers=700, generator=runtime.generator(1))
     early = made.hours < 480
-    trees = HistGradientBoostingClassifier(max_iter=60, random_state=0).fit(made.x[early].numpy(), made.y[early].numpy())
+    trees = HistGradientBoostingClassifier(max_iter=60, random_state=0).fit(
+        made.x[early].numpy(), made.y[early].numpy()
+    )
     x, y = made.x[~early], made.y[~early]
     score = tabular.scorer(trees)(x)
     threshold = score[y == 0].quantile(0.99).item()
@@ -147,7 +149,8 @@ def test_three_curves_over_the_budget(bank):
         assert rate["project"] <= rate["ignore"] + noise
     assert rate["reject"] < 0.15 < 0.6 < rate["project"]
     rates = [curves["project"].rate(queries) for queries in range(1, 201)]
-    assert rates == sorted(rates) and rates[0] == 0
+    assert rates == sorted(rates)
+    assert rates[0] == 0
 
 
 def test_success_is_what_the_model_says_of_the_rows_that_are_returned(bank):
@@ -213,16 +216,20 @@ def test_an_empty_batch_and_a_row_that_passes_cost_next_to_nothing():
     none = tabular.feasible_evasion(lambda z: z[:, 0], x[:0], TABLE, threshold=1e9)
     assert none.x.shape == (0, 17)
     free = tabular.feasible_evasion(lambda z: z[:, 0], x, TABLE, threshold=1e9)
-    assert (free.spent == 1).all() and torch.equal(free.x, x)
+    assert (free.spent == 1).all()
+    assert torch.equal(free.x, x)
 
 
 def test_one_seed_gives_one_result(bank):
     trees, threshold, caught = bank
-    run = lambda seed: tabular.feasible_evasion(  # noqa: E731
-        trees, caught[:20], TABLE, threshold=threshold, queries=40, generator=runtime.generator(seed)
+    one, same, other = (
+        tabular.feasible_evasion(
+            trees, caught[:20], TABLE, threshold=threshold, queries=40, generator=runtime.generator(seed)
+        ).x
+        for seed in (5, 5, 6)
     )
-    assert torch.equal(run(5).x, run(5).x)
-    assert not torch.equal(run(5).x, run(6).x)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
 
 
 # -------------------------------------------------------------------------------------------------------- money

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from modelsec_course.data.payments.columns import LEAST, LIMIT, MACHINE_LIMIT
-from modelsec_course.data.payments.people import CATEGORIES, CashMachine, Customers, Merchants, choose, gamma, normal
+from modelsec_course.data.payments.people import CASH_MACHINE, CATEGORIES, Customers, Merchants, choose, gamma, normal
 
 __all__ = ["Events", "card_testing", "cash_out", "cloned_card", "honest"]
 
@@ -28,7 +28,7 @@ class Events:
 
     def within(self, days: int, shops: Merchants) -> Events:
         """Hours inside the days, amounts in whole cents within the limits, distances that fit to going abroad."""
-        machine = shops.channel[self.merchant] == CashMachine
+        machine = shops.channel[self.merchant] == CASH_MACHINE
         amount = torch.where(machine, (self.amount / 10).round() * 10, (self.amount * 100).round() / 100)
         most = torch.where(machine, MACHINE_LIMIT, LIMIT)
         least = torch.where(machine, 10.0, LEAST)

@@ -7,10 +7,21 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-__all__ = ["CATEGORIES", "CHANNELS", "CashMachine", "Customers", "Merchants", "choose", "customers", "gamma", "merchants", "normal"]
+__all__ = [
+    "CASH_MACHINE",
+    "CATEGORIES",
+    "CHANNELS",
+    "Customers",
+    "Merchants",
+    "choose",
+    "customers",
+    "gamma",
+    "merchants",
+    "normal",
+]  # fmt: skip
 
 CHANNELS = ("in_store", "cash_machine", "online")
-CashMachine = CHANNELS.index("cash_machine")
+CASH_MACHINE = CHANNELS.index("cash_machine")
 CATEGORIES = (  # name, channel, risk, typical amount in euros, share of honest payments
     ("groceries", 0, 0.05, 24, 0.28),
     ("fuel", 0, 0.15, 45, 0.08),
@@ -43,7 +54,7 @@ def choose(weights: Tensor, n: int, draw: Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class Merchants:
-    """All (merchants,): category, channel, risk in [0, 1], log of the typical amount; weight, how often it is chosen."""
+    """All (merchants,): category, channel, risk in [0, 1], log of the usual amount; weight, how often one is chosen."""
 
     category: Tensor
     channel: Tensor

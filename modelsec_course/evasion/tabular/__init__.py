@@ -5,8 +5,8 @@ of rows; `attacker_profit` and `bank_loss` count in money.
 """
 
 from modelsec_course.evasion.tabular.checking import broken_rules, feasible, penalty
-from modelsec_course.evasion.tabular.money import Prices, attacker_profit, bank_loss
 from modelsec_course.evasion.tabular.exact import nearest
+from modelsec_course.evasion.tabular.money import Prices, attacker_profit, bank_loss
 from modelsec_course.evasion.tabular.projection import project_feasible
 from modelsec_course.evasion.tabular.scoring import scorer
 from modelsec_course.evasion.tabular.search import RULES, Evasion, feasible_evasion

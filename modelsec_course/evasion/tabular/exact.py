@@ -1,4 +1,4 @@
-"""The nearest feasible row of all, where the rules are linear: what `project_feasible` approximates, and what that costs.
+"""The nearest feasible row of all, where the rules are linear: what `project_feasible` approximates.
 
 A row that is mended column by column and then keeps every relation is the nearest: no rule was given up to find it. The
 others are small mixed-integer linear programs.
@@ -66,7 +66,7 @@ def _linear(name, rule, schema: Schema) -> tuple[tuple[Halfspace, ...], ...]:
 
 
 def _solve(x, reference, low, high, spaces, schema: Schema) -> tuple[Tensor | None, float]:
-    """Minimise the distance t over the free columns v, subject to v - t <= x <= v + t, the limits and the halfspaces."""
+    """Minimise the distance t over the free columns v, subject to v - t <= x <= v + t, limits and halfspaces."""
     free, k = list(schema.free), len(schema.free)
     place = {schema.names[column]: j for j, column in enumerate(free)}
     matrix, most = np.zeros((len(spaces), 2 * k)), np.empty(len(spaces))
@@ -81,7 +81,9 @@ def _solve(x, reference, low, high, spaces, schema: Schema) -> tuple[Tensor | No
     constraints = [LinearConstraint(np.hstack([one, -one]), -np.inf, at), LinearConstraint(np.hstack([one, one]), at)]
     if spaces:
         constraints.append(LinearConstraint(matrix, -np.inf, most))
-    ends = Bounds(np.r_[low[free].double().numpy(), np.zeros(k)], np.r_[high[free].double().numpy(), np.full(k, np.inf)])
+    ends = Bounds(
+        np.r_[low[free].double().numpy(), np.zeros(k)], np.r_[high[free].double().numpy(), np.full(k, np.inf)]
+    )
     scale = schema.vector("scale", x.double())[free].numpy()
     whole = np.r_[[column in schema.whole for column in free], np.zeros(k)]
     result = milp(np.r_[np.zeros(k), 1 / scale], integrality=whole, bounds=ends, constraints=constraints)

@@ -30,7 +30,7 @@ def scorer(model: Any) -> Callable[[Tensor], Tensor]:
         if answer.shape == (len(x), 2):
             answer = answer[:, 1] - answer[:, 0]
         if answer.shape not in ((len(x),), (len(x), 1)):
-            raise ValueError(f"the model must return one score or two logits a row, but it returns {tuple(answer.shape)}")
+            raise ValueError(f"a row needs one score or two logits, but the model returns {tuple(answer.shape)}")
         return answer.reshape(len(x))
 
     if isinstance(model, nn.Module) and model.training:

@@ -159,7 +159,8 @@ class _Asking:
         turn = self.used + 1 + succeeded.int().argmax(1)  # the first of this batch that passed
         self.first[rows] = torch.where(succeeded.any(1), torch.minimum(self.first[rows], turn), self.first[rows])
         self.used += k
-        self.spent[rows] = torch.where(self.first[rows].isfinite() & (self.value is None), self.first[rows], self.used).long()
+        over = self.first[rows].isfinite() & (self.value is None)
+        self.spent[rows] = torch.where(over, self.first[rows], self.used).long()
         top, which = worth.max(1)
         better = top > self.worth[rows]
         chosen = made[torch.arange(len(rows), device=rows.device), which]

@@ -50,5 +50,5 @@ def downhill(score: Callable[[Tensor], Tensor], at: Tensor, x: Tensor, schema: S
 
 
 def random_moves(x: Tensor, schema: Schema, generator: Generator) -> Tensor:
-    """x (n, d) with about two columns of each row moved at random: of those that an attacker can set, by some scales."""
+    """x (n, d) with about two of the columns that an attacker can set moved at random in each row, by some scales."""
     return children(x[:, None], schema, 1, generator)[:, 0]

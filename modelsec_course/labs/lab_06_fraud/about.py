@@ -34,8 +34,8 @@ QUIZ = (
     Question(
         "Why is an L∞ ball of radius 0.1 no model of a fraudster?",
         (
-            "0.1 is too small: real fraudsters change more",
-            "a column has a unit, a price and ties to other columns, and a ball knows none of them",
+            "0.1 is too small: a real fraudster changes a payment by far more than that",
+            "a column has a unit, a price and ties to others; a ball knows none",
             "trees have no gradient, so that no ball can be searched",
         ),
         1,
@@ -48,14 +48,14 @@ QUIZ = (
     Question(
         "A report: “the unconstrained attack succeeds on 99 %, and we discard what is impossible: 8 % remain.” So",
         (
-            "a fraudster succeeds on about 8 %",
-            "a fraudster succeeds on 8 % to 99 %, and nobody has looked",
+            "a fraudster succeeds on about 8 %: only what is possible counts",
+            "nobody has looked what a fraudster would do",
             "a fraudster succeeds on 99 %",
         ),
         1,
         (
             "The search spent its queries on impossible rows. One that stays among possible rows finds far more.",
-            "Neither search was the fraudster's. The one that projects each candidate lies between, here near the top.",
+            "Neither number is the fraudster's. A search that projects each candidate lies between, here near the top.",
             "No bank receives the rows behind that number.",
         ),
     ),
@@ -76,7 +76,7 @@ QUIZ = (
     Question(
         "A new model refuses every attack that you try. What do you ask first?",
         (
-            "how many queries the attack had",
+            "how many queries the attack had for each payment",
             "how many honest payments it refuses",
             "how the model was trained",
         ),
@@ -88,7 +88,7 @@ QUIZ = (
         ),
     ),
     Question(
-        "Analysts look at the 20 most suspicious payments of each day that were not refused. What does the attacker do?",
+        "Each day analysts look at the 20 most suspicious payments not refused. What does the attacker do?",
         (
             "gives up: an analyst is not fooled by a score",
             "sends more payments just below the refusal",

@@ -633,9 +633,7 @@ def behind_queue(model, threshold, made, capacity=20):
     x = test.x.clone()
     x[where] = made
     scores = tabular.scorer(model)(x)
-    seen = robustness.review_queue(
-        scores, day, threshold=threshold, capacity=capacity
-    )
+    seen = robustness.review_queue(scores, day, threshold=threshold, capacity=capacity)
     through = (scores < threshold) & ~seen
     return through[where], scores[seen].min().item()
 

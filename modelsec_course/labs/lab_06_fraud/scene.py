@@ -15,9 +15,7 @@ from modelsec_course.evasion import tabular
 from modelsec_course.lab.style import BLACK, BLUE, GREEN, GREY, STYLE, VERMILION
 
 
-def desk(
-    model: Any, threshold: float, reference: Tensor, prices: tabular.Prices
-) -> Callable[..., tuple[Figure, str]]:
+def desk(model: Any, threshold: float, reference: Tensor, prices: tabular.Prices) -> Callable[..., tuple[Figure, str]]:
     """A scene: set a payment by hand. Each new setting is one query, and is paid for.
 
     model: see `tabular.scorer`.  reference: (d,), the payment as it was planned, which the bank refuses.
@@ -131,4 +129,3 @@ def named() -> dict[str, str]:
         "risk": "risk of the merchant",
         "abroad": "abroad",
     }
-

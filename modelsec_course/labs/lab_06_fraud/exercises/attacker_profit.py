@@ -75,7 +75,7 @@ EXERCISE = Exercise(
     reference=attacker_profit,
     properties=[_one, _refused, _loss, _linear, _infinite],
     hints=[
-        "Three parts: what is resold, what the changes cost, what the queries cost. Which are paid when nothing passes?",
+        "Three parts: what is resold, what changes cost, what queries cost. Which are paid when nothing passes?",
         "`torch.where(passed, resale * amount - changes, 0.0)`, less `price * queries`.",
     ],
     returns=one_for_each_row,

@@ -63,11 +63,13 @@ def _lower(evade):
         found.append(score.answer(made).mean().item())
     few, many = found
     fell = start.mean().item()
-    expect(few < fell - 0.05, f"the mean score starts at {fell:.2f}; after 10 queries it should be lower, got {few:.2f}")
+    expect(
+        few < fell - 0.05, f"the mean score starts at {fell:.2f}; after 10 queries it should be lower, not {few:.2f}"
+    )
     expect(
         many < 0.5 * fell,
-        f"the mean score falls from {fell:.2f} to {many:.2f} in 120 queries, not by half: does each move start from the "
-        "best row so far?",
+        f"the mean score falls from {fell:.2f} to {many:.2f} in 120 queries, not by half: does each move start from "
+        "the best row so far?",
     )
 
 
@@ -148,8 +150,8 @@ EXERCISE = Exercise(
     properties=[_budget, _possible, _from_x, _lower, _best, _stops, _seeded],
     hints=[
         "`best, lowest = x.clone(), score(x)` is the first query. `queries - 1` are left for the loop.",
-        "In the loop: `rows = (lowest >= threshold).nonzero().flatten()`. Move `best[rows]`, project towards `x[rows]`, "
-        "then ask.",
+        "In the loop: `rows = (lowest >= threshold).nonzero().flatten()`. Move `best[rows]`, project towards "
+        "`x[rows]`, then ask.",
         "Keep what is better: `better = answer < lowest[rows]`, then `best[rows[better]] = tried[better]` and the same "
         "for `lowest`.",
     ],

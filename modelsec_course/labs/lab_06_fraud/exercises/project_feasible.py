@@ -18,9 +18,9 @@ def _fixed(project):
     reference = orders()
     made = project(shaken(reference, ORDER), reference, ORDER)
     moved = (made[:, 3] != reference[:, 3]).sum().item()
-    expect(moved == 0, f"member_since cannot be set, yet it changed in {moved} of 60 rows: use schema.limits(reference)")
+    expect(moved == 0, f"member_since cannot be set, yet it changed in {moved} of 60 rows: see schema.limits")
     fell = (made[:, 4] < reference[:, 4]).sum().item()
-    expect(fell == 0, f"parcels can only be raised, yet it fell in {fell} of 60 rows: use schema.limits(reference)")
+    expect(fell == 0, f"parcels can only be raised, yet it fell in {fell} of 60 rows: see schema.limits")
 
 
 def _counts(project):
@@ -46,7 +46,7 @@ def _nearest(project):
     want = x.clamp(low, high)
     want[:, [1, 2, 4]] = want[:, [1, 2, 4]].round()
     free = [0, 1, 2, 4]
-    expect_close(made[:, free], want[:, free], 1e-4, "the columns that can be set: into the limits, counts to the nearest")
+    expect_close(made[:, free], want[:, free], 1e-4, "columns that can be set: into the limits, counts to the nearest")
 
 
 def _sound(project):
@@ -120,9 +120,9 @@ EXERCISE = Exercise(
     reference=project_feasible,
     properties=[_fixed, _counts, _derived, _nearest, _sound, _idle, _alone],
     hints=[
-        "`low, high = schema.limits(reference)` are equal for a column that cannot be set, so `x.clamp(low, high)` puts "
-        "it back.",
-        "`whole = list(schema.whole)`, then round `x[:, whole]`. Derive afterwards: the total follows what was rounded.",
+        "`low, high = schema.limits(reference)` are equal for a column that cannot be set, so `x.clamp(low, high)` "
+        "puts it back.",
+        "`whole = list(schema.whole)`, then round `x[:, whole]`. Derive afterwards: a total follows what was rounded.",
         "`good = tabular.feasible(x, schema, reference)` is (n,); `torch.where(good[:, None], x, reference)` keeps the "
         "good rows.",
     ],
