@@ -390,7 +390,7 @@ figures.table(
 # %%
 claims(
     (
-        "Impossible rows discarded: fewer than 20 % pass, and the fraudsters lose money",
+        "Impossible rows discarded: under 20 % pass, and the fraudsters lose money",
         searches["impossible discarded"].rate(300) < 0.2
         and final["impossible discarded"] < 0,
         f"€{1000 * final['impossible discarded']:,.0f}".replace("€-", "−€"),
