@@ -60,18 +60,33 @@ def desk(model: Any, threshold: float, reference: Tensor, prices: tabular.Prices
 def _gauge(axes: Axes, first: float, now: float, threshold: float, impossible: bool) -> None:
     low = 1e-5
     axes.set_xscale("log")
-    axes.set_xlim(low, 1)
+    axes.set_xlim(low, 1.8)
     axes.axvspan(low, threshold, color=GREEN, alpha=0.12, linewidth=0)
-    axes.axvspan(threshold, 1, color=VERMILION, alpha=0.12, linewidth=0)
+    axes.axvspan(threshold, 1.8, color=VERMILION, alpha=0.12, linewidth=0)
     axes.axvline(threshold, color=BLUE, linewidth=2, marker="")
-    axes.plot([max(first, low)], [0.3], marker="o", markersize=10, color=GREY, linestyle="")
+    axes.scatter([max(first, low)], [0.3], marker="o", s=110, color=GREY, zorder=5, clip_on=False)
     colour = BLACK if impossible else VERMILION
-    axes.plot([max(now, low)], [0.6], marker="X" if impossible else "D", markersize=13, color=colour, linestyle="")
-    axes.annotate("as planned", (max(first, low), 0.3), (0, -16), textcoords="offset points", ha="center", fontsize=9)
+    shape = "X" if impossible else "D"
+    axes.scatter([max(now, low)], [0.6], marker=shape, s=170, color=colour, zorder=5, clip_on=False)
+    axes.annotate(
+        "as planned",
+        (max(first, low), 0.3),
+        (0, -18),
+        textcoords="offset points",
+        ha="right" if first > 0.3 else "center",
+        fontsize=9,
+    )
     said = "impossible" if impossible else "yours"
-    axes.annotate(said, (max(now, low), 0.6), (0, 13), textcoords="offset points", ha="center", fontsize=10)
+    axes.annotate(
+        said,
+        (max(now, low), 0.6),
+        (0, 12),
+        textcoords="offset points",
+        ha="right" if now > 0.3 else "center",
+        fontsize=10,
+    )
     for x, text in ((0.02, "passes"), (0.98, "refused")):
-        axes.text(x, 0.93, text, transform=axes.transAxes, ha="left" if x < 0.5 else "right", va="top", fontsize=10)
+        axes.text(x, 0.95, text, transform=axes.transAxes, ha="left" if x < 0.5 else "right", va="top", fontsize=10)
     axes.set(yticks=[], ylim=(0, 1), xlabel="the bank's score (log scale)")
     axes.grid(False)
 
@@ -79,9 +94,11 @@ def _gauge(axes: Axes, first: float, now: float, threshold: float, impossible: b
 def _ledger(axes: Axes, lines: dict[str, float]) -> None:
     colours = [VERMILION if name == "profit" else GREY for name in lines]
     drawn = axes.barh(list(lines), list(lines.values()), color=colours)
-    axes.bar_label(drawn, [f"€{value:,.0f}".replace("€-", "−€") for value in lines.values()], padding=4, fontsize=10)
+    axes.bar_label(drawn, [f"€{value:,.2f}".replace("€-", "−€") for value in lines.values()], padding=4, fontsize=10)
     axes.axvline(0, color=BLACK, linewidth=1, marker="")
-    axes.margins(x=0.25)
+    low, high = min(0, *lines.values()), max(0, *lines.values())
+    room = 0.45 * max(high - low, 60)  # for what is written beside the bars
+    axes.set_xlim(low - room, high + room)
     axes.invert_yaxis()
     axes.grid(False, axis="y")
     axes.set(xlabel="euros")
