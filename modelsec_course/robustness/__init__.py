@@ -21,12 +21,14 @@ from modelsec_course.robustness.hardening import adversarial, fast, noisy, trade
 from modelsec_course.robustness.margins import certified_answers, certified_margin, linear_margin
 from modelsec_course.robustness.plausibility import Plausible, furthest, plausible, plausible_range
 from modelsec_course.robustness.smoothing import ABSTAIN, certified_radius, certify, noisy_votes, predict
+from modelsec_course.robustness.tables import hardened, limited, monotone_model, refusal_threshold, review_queue
 
 __all__ = [
-    "ABSTAIN", "CertifiedLoss", "Evaluation", "Flag", "InputNoise", "Plausible", "Quantise", "ScaleLogits",
-    "Shatter", "adversarial", "certified", "certified_answers", "certified_margin", "certified_radius",
-    "certified_sets", "certify", "conformal_sets", "conformal_threshold", "conformal_thresholds", "fast",
-    "furthest", "guaranteed_threshold", "interval_bounds", "knowing", "linear_margin", "noisy", "noisy_votes",
-    "planted", "plausible", "plausible_range", "predict", "red_flags", "risk_coverage", "risk_coverage_area",
-    "selective_predict", "threshold_for", "trades", "worst_case", "worst_margins",
+    "ABSTAIN", "CertifiedLoss", "Evaluation", "Flag", "InputNoise", "Plausible", "Quantise", "ScaleLogits", "Shatter",
+    "adversarial", "certified", "certified_answers", "certified_margin", "certified_radius", "certified_sets",
+    "certify", "conformal_sets", "conformal_threshold", "conformal_thresholds", "fast", "furthest",
+    "guaranteed_threshold", "hardened", "interval_bounds", "knowing", "limited", "linear_margin", "monotone_model",
+    "noisy", "noisy_votes", "planted", "plausible", "plausible_range", "predict", "red_flags", "refusal_threshold",
+    "review_queue", "risk_coverage", "risk_coverage_area", "selective_predict", "threshold_for", "trades",
+    "worst_case", "worst_margins",
 ]  # fmt: skip
