@@ -10,8 +10,9 @@ from torch import Tensor
 from modelsec_course.data.dataset import Dataset, register
 from modelsec_course.data.signs.camera import Conditions, homography, photograph
 from modelsec_course.data.signs.drawings import CLASSES, templates
+from modelsec_course.data.signs.drive import Drive, approach
 
-__all__ = ["CLASSES", "Conditions", "homography", "photograph", "templates"]
+__all__ = ["CLASSES", "Conditions", "Drive", "approach", "homography", "photograph", "templates"]
 
 
 @register("signs")
