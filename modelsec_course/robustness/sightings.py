@@ -55,7 +55,7 @@ def hidden(readings: Tensor, signs: Tensor, *, memory: bool = True) -> Tensor:
     signs: (n,) the true classes.  memory: the system keeps every sign that it has once read until it has passed, so a
     sign is hidden only where every frame missed it; without memory, where the last frame did.
     Source: Wang et al., 2025, "Revisiting Physical-World Adversarial Attack on Traffic Sign Recognition: A Commercial
-    Systems Perspective", NDSS, section V (SysHA).
+    Systems Perspective", NDSS: there SysHA.
     """
     seen = _seen(readings, signs)
     validation.flag("memory", memory)
@@ -67,7 +67,7 @@ def appeared(readings: Tensor, signs: Tensor, *, memory: bool = True) -> Tensor:
 
     signs: (n,) the class that the attacker wants to be read; it must not be the true one.  memory: one frame is enough,
     since what was once read is kept; without memory, the last frame must be the one.
-    Source: Wang et al., 2025, as for `hidden` (SysAA).
+    Source: Wang et al., 2025, as for `hidden`: there SysAA.
     """
     return ~hidden(readings, signs, memory=memory)
 

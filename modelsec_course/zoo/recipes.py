@@ -106,6 +106,9 @@ RECIPES = {
     "signs-poolnet": Recipe(
         "A network with batch norm and pooling on the road signs", "signs", models.poolnet, signs.pooled
     ),
+    "signs-poolnet-cutout": Recipe(
+        "The same network, trained with random cut-outs for double masking", "signs", models.poolnet, signs.behind_masks
+    ),
     "tumours-logistic": Recipe(
         "Logistic regression on standardised tumour records",
         "tumours",

@@ -10,8 +10,9 @@ from torch import nn
 from modelsec_course import models, runtime, training
 from modelsec_course.data import signs
 from modelsec_course.robustness.hardening import adversarial
+from modelsec_course.robustness.patches import cut_outs
 
-__all__ = ["against_pgd", "plain", "pooled"]
+__all__ = ["against_pgd", "behind_masks", "plain", "pooled"]
 
 
 def plain(net: nn.Module) -> None:
@@ -28,6 +29,11 @@ def against_pgd(net: nn.Module) -> None:
     models.initialise(net, runtime.generator(0))
     _fit(net, ((2e-3, 6),))  # without this start it learns nothing
     _fit(net, ((1e-3, 3), (2e-4, 1)), loss=adversarial(8 / 255, steps=5, generator=runtime.generator(2)))
+
+
+def behind_masks(net: nn.Module) -> None:
+    models.initialise(net, runtime.generator(0))
+    _fit(net, ((2e-3, 10), (3e-4, 3)), loss=cut_outs(generator=runtime.generator(2)))
 
 
 def _fit(net: nn.Module, plan: Sequence[tuple[float, int]], **options) -> None:
