@@ -20,6 +20,7 @@ from modelsec_course.statistics import clopper_pearson
 __all__ = ["NOTHING", "OnTheMap", "Rate", "appeared", "hidden", "rate", "read", "soft_votes", "votes"]
 
 NOTHING = -1
+NEVER = -1e4  # the logarithm of a probability that is 0 in floats, but whose gradients are not NaN
 
 
 class Rate(NamedTuple):
@@ -123,7 +124,7 @@ class OnTheMap(nn.Module):
         ):
             raise ValueError(f"prior must be (classes,) floats, none below 0, not all 0, but it is {prior}")
         self.model = model
-        self.register_buffer("log_prior", (prior / prior.sum()).log())
+        self.register_buffer("log_prior", (prior / prior.sum()).log().clamp(min=NEVER))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x).log_softmax(1) + self.log_prior.to(x.device)
