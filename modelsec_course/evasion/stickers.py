@@ -155,7 +155,7 @@ def random_ink(n: int, *, cells: int = 32, generator: torch.Generator) -> Tensor
     for i in range(n):
         blots = (3, 6, 12, 24)[i % 4]
         drawn = torch.randn(1, 3, blots, blots, generator=generator, device=generator.device)
-        prints.append(F.interpolate(DARKEST + (BRIGHTEST - DARKEST) * torch.sigmoid(2 * drawn), cells, mode="bilinear"))
+        prints.append(F.interpolate(DARKEST + (BRIGHTEST - DARKEST) * torch.sigmoid(4 * drawn), cells, mode="bilinear"))
     return torch.cat(prints)
 
 
