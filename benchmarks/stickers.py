@@ -1,4 +1,4 @@
-"""Stickers on a STOP sign: for all streets, from one photograph, of chance, and painted by hand."""
+"""Stickers on a STOP sign: for all streets, from one photograph, upside down, of chance, and painted by hand."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def _contest(nets: dict, textures: Tensor, shape: str, targeted: bool, seeds: in
     runs: dict[str, Callable[[], Tensor]] = {
         harness.OURS: lambda: made(evasion.Photographs(sign, mask, generator=runtime.generator(1)), 24),
         "one photograph": lambda: made(lone, 1),
+        "upside down": lambda: made(evasion.Photographs(sign, mask, generator=runtime.generator(1)), 24).flip(2),
         "chance": lambda: evasion.random_ink(seeds, generator=runtime.generator(2)).to(sign),
         "no sticker": lambda: sign[None, :3],
         "painted by hand: the middle of an 80": lambda: textures[LIMIT][None, :3],

@@ -5,7 +5,6 @@ from modelsec_course.lab.exercise import PARTS, Planned
 _TEST_TIME, _, _, _PRIVACY, _RUNNING = PARTS
 
 PLANNED = (
-    Planned("05", "Road signs", "Does the attack survive the physical world?", _TEST_TIME, "user"),
     Planned("06", "Fraud", "What can a fraudster afford to change?", _TEST_TIME, "user"),
     Planned("07", "Diagnosis", "When must the model refuse?", _TEST_TIME, "user"),
     Planned("15", "Homomorphic encryption", "Can a server score data it cannot read?", _PRIVACY, "API"),

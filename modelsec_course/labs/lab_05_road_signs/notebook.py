@@ -34,7 +34,7 @@ threat.card("05")
 # In lab 01 you changed the pixels of a photograph. On the road nobody can: it is taken inside the car. What an attacker
 # reaches is the **sign**. They print a sticker, glue it on, and walk away. Then cars come, each with its own angle, light
 # and camera, and the sticker must work for all of them. So do not attack a photograph $x$. Choose the print $\delta$ that
-# does best on average over everything $t$ that may happen between the sign and the picture:
+# does best on average over everything $t$ that may happen between the sign and the picture. Such a **physical attack** solves
 #
 # $$ \max_\delta\; \mathbb{E}_{t \sim T}\bigl[\log p(\text{limit 80} \mid t(\text{STOP} + \delta))\bigr]. $$
 #
@@ -372,7 +372,7 @@ begin = 0.4 + 0.2 * torch.rand(3, 3, 32, 32, generator=runtime.generator(9)).to(
 
 
 def painted(y, mask, seed, samples=8, one_photo=False, targeted=True, model=reader):
-    """Three signs: the library's stickers, from three starts, each in its own streets."""
+    """Three signs with the library's stickers, from three starts."""
     draw = runtime.generator(seed)
     shots = evasion.Photographs(stop, mask, generator=draw, one_photo=one_photo)
     how = {"targeted": targeted, "steps": 30, "samples": samples}
@@ -766,7 +766,7 @@ claims(
         "The vote keeps out part of the one-photo 80s, by more than 5 points",
         appears["80, one photo: vote"] < rates["80, one photo", True][1].share - 0.05,
         f"{percent(rates['80, one photo', True][1].share, 0)} → "
-        f"{percent(appears['one photo, 80: vote'], 0)}",
+        f"{percent(appears['80, one photo: vote'], 0)}",
         guess_vote,
     ),
     (
