@@ -32,9 +32,9 @@ threat.card("05")
 # ## 1 · The idea
 #
 # In lab 01 you changed the pixels of a photograph. On the road nobody can: it is taken inside the car. What an attacker
-# reaches is the **sign**. They print a sticker, glue it on, and walk away. Then cars come, each with its own angle, light
-# and camera, and the sticker must work for all of them. So do not attack a photograph $x$. Choose the print $\delta$ that
-# does best on average over everything $t$ that may happen between the sign and the picture. Such a **physical attack** solves
+# reaches is the sign. In a **physical attack** they print a sticker, glue it on, and walk away. Then cars come, each with
+# its own angle, light and camera, and the sticker must work for all of them. So choose the print $\delta$ that does best
+# on average over everything $t$ that may happen between the sign and the picture:
 #
 # $$ \max_\delta\; \mathbb{E}_{t \sim T}\bigl[\log p(\text{limit 80} \mid t(\text{STOP} + \delta))\bigr]. $$
 #
@@ -939,8 +939,8 @@ guarantee(
     "drive. Votes, maps and training are measured, and prove nothing.",
     adapts="Makes the sticker for all streets, through the defence: for all frames, "
     "for signs that the map allows, larger than the masks.",
-    cost="Double masking: up to 136 answers a photograph for the proof. A vote: a frame "
-    "too late. A map: blind to what is new.",
+    cost="Double masking: up to 136 answers a photograph for the proof. A vote: one "
+    "frame too late. A map: blind to what is new.",
 )
 
 # %% [markdown]
