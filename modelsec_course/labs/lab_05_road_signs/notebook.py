@@ -15,7 +15,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from modelsec_course import evasion, runtime, statistics, zoo
+from modelsec_course import evasion, runtime, statistics, training, zoo
 from modelsec_course.data import signs
 from modelsec_course.lab import check, claim, claims, explore, figures, finish
 from modelsec_course.lab import guarantee, predict, quiz, start, threat
@@ -797,13 +797,11 @@ claims(
 )
 
 # %% [markdown]
-# The map moves the attacker to another goal; and what it does not expect, it never sees: build a new road, and the system
-# is blind there until the map is.
-#
 # ### Training against stickers
 #
 # As in lab 04, train on the attack: in every batch, half of the signs carry stickers that climb the network's loss over
-# new scenes. A fresh attack is painted on each network, with full knowledge of it.
+# new scenes. First let it meet **yesterday's** stickers, painted on the same network trained as usual; then **fresh**
+# ones, painted on itself.
 
 # %%
 guess_trained = predict(
@@ -813,54 +811,57 @@ guess_trained = predict(
 )
 
 # %%
-pair = {
-    "trained as usual": zoo.load("signs-cnn", device=device),
-    "trained against stickers": zoo.load("signs-cnn-stickers", device=device),
-}
-
-
-goals = {"bars: STOP hidden": (STOP, bars, False), "bars: 80": (LIMIT, bars, True)}
-goals |= {"centre: 80": (LIMIT, centre, True)}
-fallen = {goal: [] for goal in goals}
+usual = zoo.load("signs-cnn", device=device)
+hardened = zoo.load("signs-cnn-stickers", device=device)
+goals = {"bars, hide": (STOP, bars, False), "bars, 80": (LIMIT, bars, True)}
+goals |= {"centre, 80": (LIMIT, centre, True)}
+fallen = {}
 for goal, (y, mask, targeted) in goals.items():
-    for model in pair.values():  # a fresh attack on each
-        fresh = painted(y, mask, 56, targeted=targeted, model=model)
-        share = read_as(model, fresh)[y]
-        fallen[goal].append(share if targeted else 1 - share)
-street = signs.photograph(
-    signs.templates().to(device),
-    torch.arange(240, device=device) % 24,
-    generator=runtime.generator(57),
-)
-kinds = torch.arange(240, device=device) % 24
-with torch.no_grad():
-    clean = [
-        (model(street).argmax(1) == kinds).float().mean().item()
-        for model in pair.values()
+    old = painted(y, mask, 56, targeted=targeted, model=usual)
+    fresh = painted(y, mask, 56, targeted=targeted, model=hardened)
+    shares = [
+        read_as(model, textures)[y]
+        for model, textures in ((usual, old), (hardened, old), (hardened, fresh))
     ]
+    fallen[goal] = shares if targeted else [1 - share for share in shares]
+kinds = torch.arange(240, device=device) % 24
+street = signs.photograph(
+    signs.templates().to(device), kinds, generator=runtime.generator(57)
+)
+clean = [training.accuracy(model, street, kinds) for model in (usual, hardened)]
 figures.table(
-    [("no sticker: all signs read", *(percent(v) for v in clean))]
-    + [(goal, *(percent(v, 0) for v in shares)) for goal, shares in fallen.items()],
-    ["", *pair],
-    "Success of fresh stickers: three in turn, on 300 unseen photographs.",
+    [
+        (goal, *(percent(share, 0) for share in shares))
+        for goal, shares in fallen.items()
+    ],
+    ["sticker", "trained as usual", "hardened, yesterday's", "hardened, fresh"],
+    "Success of three stickers in turn, on 300 unseen photographs.",
 )
 
 # %%
 claims(
     (
-        "It costs less than 6 points on signs without stickers",
-        clean[1] > clean[0] - 0.06,
+        "It costs less than 8 points on signs without stickers",
+        clean[1] > clean[0] - 0.08,
         f"{percent(clean[0])} → {percent(clean[1])}",
     ),
     (
-        "On the bars it holds a good part: a fresh sticker hides STOP less often, by "
-        "more than 20 points",
-        fallen["bars: STOP hidden"][1] < fallen["bars: STOP hidden"][0] - 0.2,
-        f"{percent(fallen['bars: STOP hidden'][0], 0)} → "
-        f"{percent(fallen['bars: STOP hidden'][1], 0)}",
+        "Yesterday's 80 in the centre loses more than 10 points",
+        fallen["centre, 80"][1] < fallen["centre, 80"][0] - 0.1,
+        f"{percent(fallen['centre, 80'][0], 0)} → "
+        f"{percent(fallen['centre, 80'][1], 0)}",
+    ),
+    (
+        "A fresh sticker on the bars hides STOP on more than 75 %",
+        fallen["bars, hide"][2] > 0.75,
+        percent(fallen["bars, hide"][2], 0),
         guess_trained,
     ),
 )
+
+# %% [markdown]
+# Measured with yesterday's stickers alone, this looks like a defence. With fresh ones, a fifth of the sign is enough to
+# hide it again. Training with longer attacks and a larger network may do better; the measurement stays the same.
 
 # %% [markdown]
 # ### A proof, and what it is about
