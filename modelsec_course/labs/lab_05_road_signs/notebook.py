@@ -293,14 +293,14 @@ guess_all = predict("05.all", "And the one made for all streets?", percent=True)
 
 # %% tags=["headline"]
 stickered = evasion.stick(stop, for_all, bars)[0]
-photos, said = look(stickered, seed=21)
+photos, said = look(stickered, seed=21, n=12)
 figures.pictures(
-    [photos[:4], photos[4:]],
-    [said[:4], said[4:]],
-    wrong=[[name != "stop" for name in half] for half in (said[:4], said[4:])],
-    size=1.7,
-    caption="The STOP sign with the sticker, in eight streets that no attack has seen, "
-    "not selected. Above each: what the model reads.",
+    [photos[:6], photos[6:]],
+    [said[:6], said[6:]],
+    wrong=[[name != "stop" for name in half] for half in (said[:6], said[6:])],
+    size=1.4,
+    caption="The STOP sign with the sticker in twelve streets that no attack has "
+    "seen, not selected. Above each: what the model reads.",
 )
 
 # %% [markdown]
