@@ -423,7 +423,8 @@ claims(
 )
 
 # %% [markdown]
-# Nobody needs a model of the world: a short walk around the sign with a telephone will do.
+# Nobody needs all streets: eight different ones are nearly enough. (The attacker must still know where the sign is in each
+# photograph, to paint the sticker into it.)
 #
 # ## 3 · What does the model see in it?
 #
@@ -457,7 +458,8 @@ guess_hand = predict(
 # %%
 NO_ENTRY = names.index("no entry")
 rows = {"hides STOP": hide, "a white bar": bar, "becomes 80": become}
-rows |= {"an 80 by hand": eighty, "bars, becomes 80": new_streets}
+rows |= {"an 80 by hand": eighty, "blots": evasion.stick(stop, chance, centre)}
+rows["bars, becomes 80"] = new_streets
 answers = {}
 for name, textures in rows.items():
     read = read_as(reader, textures)
@@ -477,6 +479,11 @@ claims(
         f"{percent(answers['hides STOP'][1], 0)}",
     ),
     (
+        "Blots in the same place leave more than 80 % STOP",
+        answers["blots"][0] > 0.8,
+        percent(answers["blots"][0], 0),
+    ),
+    (
         "The white bar alone makes it “no entry” on more than 40 %",
         answers["a white bar"][1] > 0.4,
         percent(answers["a white bar"][1], 0),
@@ -494,8 +501,8 @@ claims(
 
 # %% [markdown]
 # Two answers. Hiding in the centre is largely **semantic**: on a red sign the attack paints a white bar, and that *is*
-# the other sign, for you too. Becoming an 80 is not: a number that you can read does not do it, and the dark strokes that
-# do it you would not call a number. The bars never touch the word at all.
+# the other sign, for you too. Becoming an 80 is less so: there are dark strokes on light, as in a number, but you read none,
+# and an 80 that you *can* read does not do it. The bars leave the word alone altogether.
 #
 # ### Other networks, and a printer
 #
@@ -570,6 +577,9 @@ claims(
 )
 
 # %% [markdown]
+# What the centre shows, other networks take for an 80 as well, now and then; what the bars show, nobody else does. So the
+# first holds more of the sign itself, and the second more of the one network.
+#
 # Now glue it on yourself. Where must it lie, and from how far does it work? Which of the prints forgives a turn?
 
 # %%
