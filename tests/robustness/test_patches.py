@@ -225,6 +225,53 @@ def test_training_with_cut_outs_buys_certificates():
     assert share["cut out"] > share["plain"] + 0.1
 
 
+@pytest.fixture(scope="module")
+def street():
+    """The zoo's network behind masks, 100 signs, the masks, and which signs are proved."""
+    net = zoo.load("signs-poolnet-cutout", device="cpu").requires_grad_(requires_grad=False)
+    held_out, masks = data.load("signs"), patches.mask_set(32, 5, 4)
+    x, y = held_out.x_test[:100], held_out.y_test[:100]
+    return net, x, y, masks, patches.certified(net, x, y, masks)
+
+
+def test_the_zoo_s_network_is_certified_on_road_signs_and_reads_them_and_the_ordinary_one_is_not(street):
+    net, x, y, masks, proved = street
+    assert len(masks) == 16
+    assert proved.float().mean() >= 0.25
+    assert (patches.double_masking(net, x, masks) == y).float().mean() >= 0.93
+    assert patches.certified(zoo.load("signs-poolnet", device="cpu"), x, y, masks).float().mean() < 0.2
+
+
+def test_a_certified_sign_stands_a_painted_patch_that_breaks_the_bare_network(street):
+    net, x, y, masks, proved = street
+    x, y = x[proved], y[proved]
+    broken = torch.zeros_like(y, dtype=torch.bool)
+    for top, left in ((8, 8), (13, 13), (18, 18)):
+        where = torch.zeros(32, 32, dtype=torch.bool)
+        where[top : top + 5, left : left + 5] = True
+        paint = torch.rand(x.shape, generator=runtime.generator(0))
+        for _ in range(15):
+            paint.requires_grad_()
+            (gradient,) = torch.autograd.grad(F.cross_entropy(net(torch.where(where, paint, x)), y), paint)
+            paint = (paint.detach() + 0.15 * gradient.sign()).clamp(0, 1)
+        attacked = torch.where(where, paint, x)
+        broken |= net(attacked).argmax(1) != y
+        assert (patches.double_masking(net, attacked, masks) == y).all()
+    assert broken.any()
+
+
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def test_everything_is_where_its_inputs_are(device):
+    net, x, y = toy(0).to(device), torch.rand(6, 1, SIZE, SIZE, device=device), torch.zeros(6, device=device).long()
+    with torch.device("meta"):
+        masks = patches.mask_set(SIZE, PATCH, 3).to(device)
+        assert patches.covers(masks, PATCH)
+        read, proved = patches.double_masking(net, x, masks), patches.certified(net, x, y, masks)
+        loss = patches.cut_outs(sides=(2, 3))(net, x, y)
+    assert {part.device.type for part in (read, proved, loss)} == {device}
+    assert (read[proved] == y[proved]).all()
+
+
 # --- bad input
 
 
