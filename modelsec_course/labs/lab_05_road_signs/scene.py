@@ -45,7 +45,10 @@ def glue_it_on(
                 ax.set_title(title, fontsize=10.5, fontweight="normal", loc="center")
             _answers(axes[2], chances, names, truth)
         verdict = "still **STOP**" if said == truth else f"**{names[said]}**"
-        return fig, f"Sticker {sticker}, {far:g} × as far: the reader says {verdict}, {100 * chances[said]:.0f} % sure."
+        where = f"{right:.2f} to the right and {down:.2f} down, turned by {turn}°"
+        view = f"{far:g} × as far, light {light:.1f}, from {side}° to the side"
+        sure = f"{100 * chances[said]:.0f} % sure"
+        return fig, f"Sticker {sticker}, {where}; {view}: the reader says {verdict}, {sure}."
 
     return draw
 
