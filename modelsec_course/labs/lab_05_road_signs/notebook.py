@@ -717,15 +717,15 @@ claims(
 )
 
 # %% [markdown]
-# Both are right: memory helps against one goal and hurts against the other. And neither system stands a sticker that was
-# made for all streets.
+# Memory helps against one goal and hurts against the other. (That much follows from the definitions; how far it goes had to
+# be measured.) And neither system stands a sticker that was made for all streets.
 #
 # ## 5 · Defences, attacked again
 #
 # ### A vote over frames, and a map
 #
 # *Vote*: believe a sign when two of the last three frames agree. *Map*: at a junction in a town no limit of 80 can stand;
-# `sightings.OnTheMap` weighs the reader's answers by what the map says, as Bayes would. Both cost nothing. What is left
+# `sightings.OnTheMap` weighs the reader's answers by what the map says, as Bayes would. Both are cheap. What is left
 # of the 80?
 
 # %%
