@@ -436,7 +436,7 @@ centre = sticker_mask(stop, evasion.SHAPES["centre"][0])
 hide = painted(STOP, centre, 51, targeted=False)
 become = painted(LIMIT, centre, 52)
 white = torch.full((1, 3, 4, 4), 0.95, device=device)
-bar = evasion.stick(stop, white, sticker_mask(stop, (-0.7, -0.28, 0.7, 0.28)))
+bar = evasion.stick(stop, white, sticker_mask(stop, (-0.76, -0.36, 0.76, 0.36)))
 limit = signs.templates()[LIMIT].to(device)
 eighty = evasion.stick(stop, limit[None, :3], centre)
 shown = torch.cat([hide[:1], bar, become[:1], eighty])
@@ -449,7 +449,7 @@ figures.pictures(
 
 # %%
 guess_bar = predict(
-    "05.bar", "On how many photographs does the white bar hide STOP?", percent=True
+    "05.bar", "How often does the white bar make it “no entry”?", percent=True
 )
 guess_hand = predict(
     "05.hand", "How often is the 80 by hand read as a limit of 80?", percent=True
@@ -484,8 +484,8 @@ claims(
         percent(answers["blots"][0], 0),
     ),
     (
-        "The white bar alone makes it “no entry” on more than 40 %",
-        answers["a white bar"][1] > 0.4,
+        "The white bar alone makes it “no entry” on more than a quarter",
+        answers["a white bar"][1] > 0.25,
         percent(answers["a white bar"][1], 0),
         guess_bar,
     ),
