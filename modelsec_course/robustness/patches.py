@@ -78,7 +78,7 @@ def double_masking(model: Model, x: Tensor, masks: Tensor, *, fill: float = GREY
         for one, mask in enumerate(masks):
             these = (odd[:, one] & ~decided).nonzero()[:, 0]
             for other in range(len(masks)):
-                if other != one:
+                if other != one:  # two masks that win say the same: together they hide the same
                     these = these[ask(these, mask | masks[other]) == alone[these, one]]
             chosen[these], decided[these] = alone[these, one], True
     return chosen

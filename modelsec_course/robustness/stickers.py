@@ -1,4 +1,8 @@
-"""Training against stickers: each is painted to fool the network as it is at that moment, over ever new scenes."""
+"""Training against stickers: each is painted to fool the network as it is at that moment, over ever new scenes.
+
+Attack the result again, with stickers painted for it. What such training buys is size: the small stickers that broke
+the ordinary network no longer do, and large ones still do.
+"""
 
 from __future__ import annotations
 

@@ -106,6 +106,14 @@ def test_a_sign_beside_the_road_turns_away_as_the_car_comes_near(side):
     assert (tall[0] - tall[1]) * side > 2  # the edge at the road is the nearer one
 
 
+def test_a_sign_above_the_camera_is_seen_from_below():
+    drive = replace(FACING, above=(5.0, 5.0), near=7, far=70, width=(0.7, 0.7))
+    where = covered(drive, size=64, n=24).float().mean(0)[-1] > 0.5
+    upper, lower = (where[row].sum().item() for row in (20, 43))
+    assert lower - upper > 2  # the upper edge is the farther one
+    assert (where.any(1).sum() / where.any(0).sum()).item() == pytest.approx(math.cos(math.atan(5 / 7)), abs=0.12)
+
+
 def test_jitter_moves_the_sign_from_frame_to_frame():
     rows = torch.arange(32.0)
     moved = []

@@ -107,10 +107,10 @@ def test_a_soft_vote_is_the_logarithm_of_the_mean_probability():
 # --- what can be painted on a stop sign to fool them
 
 
-def painted(net, loss, *, steps=30, frames=6):
+def painted(net, loss, *, steps=30, frames=6, high=56, wide=80):
     """A sticker on STOP's middle that climbs loss(logits of the frames), over ever new drives."""
     stop, area = signs.templates()[:1], torch.zeros(1, 1, 128, 128)
-    area[..., 36:92, 24:104] = 1
+    area[..., 64 - high // 2 : 64 + high // 2, 64 - wide // 2 : 64 + wide // 2] = 1
     paint = torch.rand(1, 3, 128, 128, generator=runtime.generator(1))
     label = torch.zeros(6, dtype=torch.int64)
 
@@ -166,6 +166,18 @@ def test_a_map_rules_out_what_does_not_stand_here_and_not_what_does(net):
     assert (seen_on(adaptive, mapped) == local).float().mean() > 0.5
     hiding = seen_on(stickered, mapped)  # the map cannot bring back what is hidden
     assert (hiding == 0).float().mean() < 0.7
+
+
+def test_training_against_stickers_withstands_small_ones_painted_anew_and_not_large_ones(net):
+    hardened = zoo.load("signs-cnn-stickers", device="cpu").requires_grad_(requires_grad=False)
+    read = {}
+    for side in (28, 56):  # 6 and 24 % of the sign
+        for name, victim in (("plain", net), ("hardened", hardened)):
+            spoilt = painted(victim, lambda logits: -likely(0)(logits), steps=40, high=side, wide=side)
+            read[name, side] = (seen_on(spoilt, victim) == 0).float().mean().item()
+    assert read["hardened", 28] > 0.8
+    assert read["plain", 28] < read["hardened", 28] - 0.25
+    assert max(read["plain", 56], read["hardened", 56]) < 0.3
 
 
 def test_a_map_weighs_in_as_bayes_has_it():
