@@ -815,14 +815,15 @@ claims(
 # %%
 guess_trained = predict(
     "05.trained",
-    "After training, on how many photographs does a fresh sticker hide STOP?",
+    "After training, on how many photographs do fresh bars hide STOP?",
     percent=True,
 )
 
 # %%
 usual = zoo.load("signs-cnn", device=device)
 hardened = zoo.load("signs-cnn-stickers", device=device)
-goals = {"bars, hide": (STOP, bars, False), "bars, 80": (LIMIT, bars, True)}
+small = sticker_mask(stop, (-0.22, -0.22, 0.22, 0.22))  # 7 % of the sign
+goals = {"small, hide": (STOP, small, False), "bars, hide": (STOP, bars, False)}
 goals |= {"centre, 80": (LIMIT, centre, True)}
 fallen = {}
 for goal, (y, mask, targeted) in goals.items():
@@ -855,6 +856,13 @@ claims(
         f"{percent(clean[0])} → {percent(clean[1])}",
     ),
     (
+        "A small sticker hides STOP from the usual network on more than a quarter, a "
+        "fresh one from the hardened on less than 15 %",
+        fallen["small, hide"][0] > 0.25 and fallen["small, hide"][2] < 0.15,
+        f"{percent(fallen['small, hide'][0], 0)}, "
+        f"{percent(fallen['small, hide'][2], 0)}",
+    ),
+    (
         "Yesterday's 80 in the centre loses more than 10 points",
         fallen["centre, 80"][1] < fallen["centre, 80"][0] - 0.1,
         f"{percent(fallen['centre, 80'][0], 0)} → "
@@ -869,8 +877,8 @@ claims(
 )
 
 # %% [markdown]
-# Measured with yesterday's stickers alone, this looks like a defence. With fresh ones, a fifth of the sign is enough to
-# hide it again. Training with longer attacks and a larger network may do better; the measurement stays the same.
+# Against 7 % of the sign this is a defence, also against fresh stickers. Against a fifth of it, it only *looks* like one,
+# with yesterday's stickers; fresh ones hide the sign again.
 
 # %% [markdown]
 # ### A proof, and what it is about
