@@ -346,14 +346,15 @@ claims(
         guess_one,
     ),
     (
-        "Blots on less than 2 %, and the best print upside down on less than 20 %",
-        share["blots"] < 0.02 and share["upside down"] < 0.2,
+        "Blots on less than 3 %, and the best print upside down on less than 70 % of "
+        "what it reaches upright",
+        share["blots"] < 0.03 and share["upside down"] < 0.7 * share["all streets"],
         f"{percent(share['blots'])}, {percent(share['upside down'], 0)}",
     ),
 )
 
 # %% [markdown]
-# Same colours, same area, same contrast; upside down it is worth little. So it is the *pattern*.
+# Same colours, same area, same contrast; upside down it is worth less. So the *pattern* counts.
 #
 # ### How many photographs does an attacker need?
 #
