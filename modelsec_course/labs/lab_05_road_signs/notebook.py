@@ -480,8 +480,8 @@ claims(
         f"{percent(answers['hides STOP'][1], 0)}",
     ),
     (
-        "Blots in the same place leave more than 80 % STOP",
-        answers["blots"][0] > 0.8,
+        "Blots in the same place leave more than 60 % STOP",
+        answers["blots"][0] > 0.6,
         percent(answers["blots"][0], 0),
     ),
     (
@@ -492,8 +492,9 @@ claims(
     ),
     (
         "In the centre the computed 80 is read as 80 on more than 60 %, the one "
-        "painted by hand on less than 15 %",
-        answers["becomes 80"][2] > 0.6 and answers["an 80 by hand"][2] < 0.15,
+        "painted by hand on less than half as many",
+        answers["becomes 80"][2] > 0.6
+        and answers["an 80 by hand"][2] < answers["becomes 80"][2] / 2,
         f"{percent(answers['becomes 80'][2], 0)}, "
         f"{percent(answers['an 80 by hand'][2], 0)}",
         guess_hand,
@@ -503,7 +504,7 @@ claims(
 # %% [markdown]
 # Two answers. Hiding in the centre is largely **semantic**: on a red sign the attack paints a white bar, and that *is*
 # the other sign, for you too. Becoming an 80 is less so: there are dark strokes on light, as in a number, but you read none,
-# and an 80 that you *can* read does not do it. The bars leave the word alone altogether.
+# and an 80 that you *can* read seldom does it. The bars leave the word alone altogether.
 #
 # ### Other networks, and a printer
 #
