@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import harness
 
-SUITES = ("evasion", "extraction", "membership", "privacy", "robustness", "tables")
+SUITES = ("evasion", "extraction", "membership", "privacy", "robustness", "signs", "stickers", "tables")
 
 
 def main(arguments: list[str] | None = None) -> list[dict]:

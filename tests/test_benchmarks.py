@@ -101,6 +101,26 @@ def test_the_quick_extraction_suite_fills_its_table():
     assert all(0 <= row.get("success", 0) <= 1 for row in rows)
 
 
+def test_the_quick_signs_suite_fills_its_table():
+    rows = command.main(["signs", "--quick"])
+    contests = {title: list(group) for title, group in itertools.groupby(rows, key=lambda row: row["contest"])}
+    expected = 2 * [{"ours", "as many photographs"}] + 2 * [{"ours", "every pair", "prediction alone"}]
+    assert [{row["who"] for row in group} for group in contests.values()] == expected
+    for ours, every, alone in list(contests.values())[2:]:
+        assert ours["success"] == every["success"] <= alone["success"] <= 1
+
+
+def test_the_quick_stickers_suite_fills_its_table():
+    rows = command.main(["stickers", "--quick"])
+    contests = {title: list(group) for title, group in itertools.groupby(rows, key=lambda row: row["contest"])}
+    first, *others = contests.values()
+    assert [row["who"] for row in first] == ["ours"]
+    assert len(others) == 4
+    for group in others:
+        assert [row["who"].split(":")[0] for row in group][1:3] == ["one photograph", "upside down"]
+        assert all(0 <= row["low"] <= row["success"] <= row["high"] <= 1 for row in group)
+
+
 def test_a_peer_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(peers, "installed", lambda peer: False)
     contest = next(iter(evasion.contests(torch.device("cpu"), quick=True)))

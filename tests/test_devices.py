@@ -24,7 +24,7 @@ from modelsec_course import (
     runtime,
     training,
 )
-from modelsec_course.data import faces
+from modelsec_course.data import faces, signs
 from modelsec_course.evasion import (
     LOSSES,
     NORMS,
@@ -114,6 +114,23 @@ def test_scores_work_where_their_inputs_are(problem):
     with torch.device("meta"):
         results = [*(loss(logits, y) for loss in LOSSES.values()), fooled(logits, y)]
     assert {result.device for result in results} == {x.device}
+
+
+def test_stickers_work_where_their_inputs_are(device):
+    sign, net = signs.templates()[0].to(device), models.initialise(models.poolnet(), runtime.generator(0)).to(device)
+    net.eval()
+    start = torch.rand(2, 3, 8, 8, generator=runtime.generator(1)).to(device)
+    with torch.device("meta"):
+        mask = evasion.sticker_mask(sign, "bars")
+        shots = evasion.Photographs(sign, mask, generator=runtime.generator(2))
+        ink = evasion.sticker(net, shots, start, 3, steps=2, samples=2, smooth=1.0, printable=1.0)
+        textures = evasion.stick(sign, evasion.printed(ink), mask)
+        success = evasion.physical_success(net, textures, 3, scenes=8, generator=runtime.generator(3))
+        chance = evasion.random_ink(2, generator=runtime.generator(4))
+        seen = evasion.distance(evasion.blur(evasion.light(start, 0.5, 0.1), 1.0), 2.0)
+        seen = evasion.warp(seen, torch.eye(3, device=device).expand(2, -1, -1))
+    assert {t.device.type for t in (mask, ink, textures, seen)} == {device.type}
+    assert (chance.device.type, success.share.shape) == ("cpu", (2,))
 
 
 def test_training_and_counting_work_where_their_inputs_are(problem, monkeypatch):

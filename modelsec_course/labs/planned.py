@@ -5,7 +5,6 @@ from modelsec_course.lab.exercise import PARTS, Planned
 _TEST_TIME, _, _, _PRIVACY, _RUNNING = PARTS
 
 PLANNED = (
-    Planned("05", "Road signs", "Does the attack survive the physical world?", _TEST_TIME, "user"),
     Planned("15", "Homomorphic encryption", "Can a server score data it cannot read?", _PRIVACY, "API"),
     Planned("16", "Supply chain", "Is this the model you think it is?", _RUNNING, "model"),
     Planned("17", "Serving and availability", "What fails around the model?", _RUNNING, "API"),

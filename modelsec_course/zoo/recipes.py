@@ -103,8 +103,20 @@ RECIPES = {
     "signs-cnn-pgd": Recipe(
         "The same network, adversarially trained with PGD at L∞ ε = 8/255", "signs", models.deep_cnn, signs.against_pgd
     ),
+    "signs-cnn-stickers": Recipe(
+        "The same network, adversarially trained with stickers on the signs",
+        "signs",
+        models.deep_cnn,
+        signs.against_stickers,
+    ),
     "signs-poolnet": Recipe(
         "A network with batch norm and pooling on the road signs", "signs", models.poolnet, signs.pooled
+    ),
+    "signs-poolnet-cutout": Recipe(
+        "The network with pooling, trained with random cut-outs for double masking",
+        "signs",
+        models.poolnet,
+        signs.behind_masks,
     ),
     "tumours-logistic": Recipe(
         "Logistic regression on standardised tumour records",

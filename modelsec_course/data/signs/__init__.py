@@ -10,8 +10,12 @@ from torch import Tensor
 from modelsec_course.data.dataset import Dataset, register
 from modelsec_course.data.signs.camera import Conditions, homography, photograph
 from modelsec_course.data.signs.drawings import CLASSES, templates
+from modelsec_course.data.signs.drive import Drive, approach
+from modelsec_course.data.signs.places import PLACES, plausible
 
-__all__ = ["CLASSES", "Conditions", "homography", "photograph", "templates"]
+__all__ = [
+    "CLASSES", "PLACES", "Conditions", "Drive", "approach", "homography", "photograph", "plausible", "templates",
+]  # fmt: skip
 
 
 @register("signs")

@@ -64,7 +64,7 @@ def photograph(
     patches: the share of signs on which a sticker, a leaf or paint hides a part.  generator: decides the scenes, which
     are the same for any textures and share of patches.
     """
-    _checked(textures, labels, size, generator, patches)
+    checked(textures, labels, size, generator, patches)
     if not isinstance(conditions, Conditions):
         raise TypeError(f"conditions must be signs.Conditions(...), but it is a {type(conditions).__name__}")
     atlas = Atlas(textures)
@@ -135,7 +135,7 @@ def _picture(atlas: Atlas, labels: Tensor, dice: Dice, size: int, patches: float
     width = dice.uniform(*conditions.width).flatten()
     turn = [dice.uniform(*getattr(conditions, name)).flatten() for name in ("yaw", "pitch", "roll")]
     shift = [dice.uniform(*conditions.shift).flatten() for _ in range(2)]
-    where = _on_the_sign(homography(*turn, width, *shift), size)
+    where = on_the_sign(homography(*turn, width, *shift), size)
     sign = atlas.sample(labels, where.flatten(1, 2), 2 * size * width).unflatten(2, (4, size)).mean(2)
     where = where.mean(1).permute(0, 3, 1, 2)
     sign = patched(dice, sign, where, size, patches)
@@ -147,7 +147,7 @@ def _picture(atlas: Atlas, labels: Tensor, dice: Dice, size: int, patches: float
     return sensed(dice, picture.clamp(0, 1), size)
 
 
-def _on_the_sign(sign_to_picture: Tensor, size: int) -> Tensor:
+def on_the_sign(sign_to_picture: Tensor, size: int) -> Tensor:
     """(n, 4, size, size, 2): the points of the sign's plane that the four quarters of each pixel see."""
     x, y = plane(size, sign_to_picture)
     right = torch.tensor([-0.5, 0.5, -0.5, 0.5], device=x.device).view(4, 1, 1) / size
@@ -157,7 +157,8 @@ def _on_the_sign(sign_to_picture: Tensor, size: int) -> Tensor:
     return (points[..., :2] / points[..., 2:]).view(-1, 4, size, size, 2)
 
 
-def _checked(textures: Tensor, labels: Tensor, size: int, generator: torch.Generator, patches: float) -> None:
+def checked(textures: Tensor, labels: Tensor, size: int, generator: torch.Generator, patches: float = 0.0) -> None:
+    """Raise unless these can be photographed."""
     validation.tensor("textures", textures)
     side = textures.shape[-1] if textures.dim() else 0
     if textures.shape[1:] != (4, side, side) or not side or textures.dtype not in (torch.float32, torch.float64):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from functools import cache
 
 import torch
@@ -23,6 +24,12 @@ class Dice:
     def __init__(self, n: int, generator: torch.Generator, like: Tensor) -> None:
         drawn = torch.rand(self.NUMBERS, n, 1, 1, 1, generator=generator, device=generator.device)
         self.like, self._numbers = like, iter(drawn.to(like))
+
+    def repeated(self, times: int) -> Dice:
+        """The numbers that are left, each scene's `times` times in a row: for as many pictures of one scene."""
+        other = copy(self)
+        other._numbers = (number.repeat_interleave(times, 0) for number in self._numbers)
+        return other
 
     def uniform(self, low: float, high: float) -> Tensor:
         """(n, 1, 1, 1) in [low, high)."""
