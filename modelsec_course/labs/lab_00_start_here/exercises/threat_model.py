@@ -1,4 +1,4 @@
-"""Turn a scenario into NIST's words: the attacker's goal, knowledge and capability, with ids that can be looked up."""
+"""Turn a scenario into goal, knowledge and capability of an attacker, with ids that can be looked up."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _field(name: str, words: dict[str, str], fact: str):
             expect(name in model, f"the threat model has no {name!r}")
             expect(model[name] == want, f"{scenario}: expected {name} {want!r}, got {model[name]!r}")
 
-    verify.__doc__ = f"The attacker's {name}, in NIST's words"
+    verify.__doc__ = f"The attacker's {name}, in the words of the table"
     return verify
 
 
@@ -107,7 +107,7 @@ EXERCISE = Exercise(
         _schema,
     ],
     hints=[
-        "Three small tables, each from a scenario's word to NIST's word: "
+        "Three small tables, each from a scenario's word to the table's word: "
         '`goal = {"a wrong answer": "integrity", ...}[scenario.wants]`.',
         "Who sees the weights is **white-box**, who sees only answers **black-box**. Who touches nothing still has "
         "**query access**.",

@@ -123,10 +123,10 @@ EXERCISE = Exercise(
         _closed_form(2), _closed_form(5), _crosses, _counts_its_steps, in_the_box, _leaves_the_fallen, near_on_digits,
     ],
     hints=[
-        "For each other class k, `gap = logits[k] - logits[y]` is negative and `normal = gradient[k] - gradient[y]`. "
-        "The boundary to k is `gap.abs() / normal.norm()` away. Take the smallest, but not y's own: 0 / 0 is NaN.",
-        "The step to that boundary is `gap.abs() / normal.norm()**2 * normal`. Go 1 % and a hair further, "
-        "`1.01 * (gap.abs() + 1e-4)`: exactly *on* the boundary two logits tie, and the step becomes 0.",
+        "Each input's own class: `logits[rows, y][:, None]` has the shape (batch, 1), and can be taken from all logits "
+        "at once. `gradients[rows, y][:, None]` does the same for the gradients.",
+        "The norms are `normal.norm(dim=2)`. With `k = distance.argmin(1)`, the step is "
+        "`1.01 * (gap[rows, k] + 1e-4) / normal[rows, k].norm(dim=1) ** 2`, times `normal[rows, k]`.",
         "Set the distance to class y itself to `torch.inf` before `argmin(1)`. The step has "
         "shape (batch, features): `.view_as(x)` makes pictures of it. Move only the inputs that the model still gets "
         "right, with `torch.where(standing[:, None, None, None], moved, x_adv)`.",
