@@ -356,7 +356,7 @@ explore(
 )
 
 # %% [markdown]
-# At a push of 0.2 every row moves by a fifth of its standard deviation over the patients: no number alone gives it away.
+# At a push of 0.2 every row moves by a fifth of its standard deviation over the patients: no number need look odd.
 # (Whether thirty numbers still fit together, an area with its radius, nobody has asked here.) The model adds up thirty
 # such pushes.
 #
@@ -461,7 +461,7 @@ claims(
     (
         "And nobody attacking, the accuracy is the same within a point",
         abs(lost[0] * 53 + lost[1] * 90) / 143 < 0.01,
-        f"malignant {points(-lost[0])}, benign {points(-lost[1])}",
+        f"malignant {points(-lost[0])} points, benign {points(-lost[1])}",
     ),
 )
 

@@ -288,8 +288,8 @@ claims(
 # %% [markdown]
 # Red, eight corners, four letters: for you nothing has changed. So the model's answer hangs on more than these. Is STOP a
 # special case? Measure 72 signs, three of each kind, at three sizes of ε. Each share comes with a 95 % interval: 72 signs
-# are few, and the share of all such signs may be anywhere in it. In the control 2×2 pixels move together, or the camera
-# would average half of it away.
+# are few, and the share of all such signs may be anywhere in it. In the control 2×2 pixels move together: the model
+# averages 2×2, and of single pixels' noise that would leave half.
 
 # %%
 guess_signs = predict(
@@ -578,9 +578,9 @@ figures.table(
 )
 
 # %% [markdown]
-# Of these five, c = 0.1 does best: at 0.05 half of the changes are as short, but about a third of the digits do not fall.
+# Of these five, c = 0.1 does best: at 0.05 the median is about as short, but a third of the digits, or nearly, do not fall.
 # You would not know 0.1 beforehand, and no single c suits every digit. The library's `evasion.carlini_wagner` searches each
-# digit's own c: here four values of 100 steps each. To be fair, c = 1 gets 400 steps, too.
+# digit's own c: here four values, with 100 steps for each. To be fair, c = 1 gets 400 steps, too.
 
 # %%
 found = evasion.carlini_wagner(model, few, truth, steps=100, searches=4)
