@@ -74,7 +74,8 @@ def _looks_again(attack):
 
 
 def pgd(model, x, y, eps, steps=20, step_size=None):
-    step_size = eps / 4 if step_size is None else step_size
+    if step_size is None:
+        step_size = eps / 4 or 1.0  # at eps = 0 the ball is a point, whatever the step
     return evasion.pgd(model, x, y, eps=eps, steps=steps, step_size=step_size, random_start=False, stop_early=False)
 
 
