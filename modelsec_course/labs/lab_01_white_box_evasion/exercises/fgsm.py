@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -94,7 +96,8 @@ def _fgsm_up(loss):
 def _fgsm_without_a_leaf(model, x, y, eps):
     at = x.clone().requires_grad_() * 1.0
     F.cross_entropy(model(at), y).backward()
-    return (x + eps * at.grad.sign()).clamp(0, 1)
+    with warnings.catch_warnings(action="ignore"):  # PyTorch warns of just this mistake
+        return (x + eps * at.grad.sign()).clamp(0, 1)
 
 
 def _fgsm_own_label(model, x, y, eps):
