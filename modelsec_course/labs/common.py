@@ -155,8 +155,10 @@ def expect_tensors(result: Any, **shapes: Sequence[int]) -> None:
 
 
 def shaped_like_x(result: Any, args: tuple, kwargs: dict) -> None:
-    """Every attack returns a tensor shaped like its input, its second parameter."""
-    expect_tensor(result, argument(args, kwargs, 1, "x").shape, "x_adv, shaped like x")
+    """Every attack returns a tensor shaped like its input, its second parameter, and of its type."""
+    x = argument(args, kwargs, 1, "x")
+    expect_tensor(result, x.shape, "x_adv, shaped like x")
+    expect(result.dtype == x.dtype, f"x_adv: return the dtype of x, {x.dtype}, not {result.dtype}")
     expect(not result.requires_grad, "the result still drags its gradient graph along: return it with .detach()")
 
 

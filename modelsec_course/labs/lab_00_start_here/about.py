@@ -6,7 +6,7 @@ from modelsec_course.lab.threat import Threat
 LAB = Lab(
     number="00",
     title="Start here: what are we protecting?",
-    question="What can be taken from a machine-learning model, and how far is a diagnosis from flipping?",
+    question="What can a machine-learning model lose, and how far is a diagnosis from flipping?",
     minutes=40,
     difficulty=1,
     outcomes=(
@@ -21,7 +21,7 @@ LAB = Lab(
 )
 
 THREAT = Threat(
-    goal="any of NIST's three, **integrity** (wrong answers), **confidentiality** (leaked data or model), "
+    goal="any of the classical three, **integrity** (wrong answers), **confidentiality** (leaked data or model), "
     "**availability** (no answers, or dear ones), or through them people's **decisions**",
     knowledge="from none (black-box) to the model's weights (white-box); each lab says which",
     capability="control of inputs, of training data or of code, or no more than queries; each lab says which",
@@ -42,11 +42,11 @@ QUIZ = (
     ),
     Question(
         "Random changes of ±0.3 cost the model almost nothing. What does that say about an attacker limited to 0.3?",
-        ("such an attacker is weak too", "hardly anything", "the attacker needs more than 0.3"),
+        ("such an attacker is weak too", "very little", "the attacker needs more than 0.3"),
         1,
         (
             "The exact computation says otherwise: at 0.3 about a third of the records can be flipped.",
-            "Noise does not look for the worst direction. An attacker does.",
+            "Noise hardly ever hits the worst direction, and an attacker looks for it.",
             "The exact computation needs no more than 0.3 for about a third of the records.",
         ),
     ),

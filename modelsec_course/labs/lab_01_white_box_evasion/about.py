@@ -7,7 +7,7 @@ LAB = Lab(
     number="01",
     title="White-box evasion",
     question="How little must a picture change before the model is wrong?",
-    minutes=95,
+    minutes=120,
     difficulty=3,
     prerequisites=("Lab 00", "PyTorch tensors and gradients"),
     outcomes=(
@@ -70,15 +70,15 @@ QUIZ = (
     Question(
         "Why does Carlini & Wagner's attack keep the best iterate instead of the last?",
         (
-            "because Adam has not converged before its last step",
-            "because Adam swings around the boundary and may end on the wrong side",
+            "because the loss looks only at pictures that fool the model, never at others",
+            "because the path swings across the boundary and may end on the wrong side",
             "because the last step may leave the range [0, 1], where no picture lies",
         ),
         1,
         (
-            "More steps do not help: with a constant step it never settles on the right side.",
-            "Near the optimum each step crosses the boundary or not. What counts is the closest point that fooled it.",
-            "With the tanh it never is.",
+            "It looks at all of them: until the model errs, it is the margin that Adam pushes down.",
+            "The distance pulls back, the margin pushes out. What counts is the closest point that fooled the model.",
+            "The tanh keeps every iterate inside.",
         ),
     ),
     Question(

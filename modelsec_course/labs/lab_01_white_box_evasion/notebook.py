@@ -56,6 +56,18 @@ claim("The victim reads more than 95 % of unseen digits", clean > 0.95, percent(
 # %% [markdown]
 # ### Exercise 1: the fast gradient sign method
 #
+# In training you take gradients with respect to weights. PyTorch gives you one for *any* tensor that asked for it before
+# the loss was computed:
+
+# %%
+at = torch.tensor([0.2, 0.5]).requires_grad_()
+loss = 3 * at[0] - at[1]
+torch.autograd.grad(loss, at)  # a tuple, with one gradient for each tensor named
+
+# %% [markdown]
+# So this loss rises when the first number grows and the second falls. (`loss.backward()` does the same and leaves the
+# gradient in `at.grad`.) Now let `at` be a picture.
+#
 # If the loss were linear, which change of at most ε in each pixel would raise it most? Every pixel moves by the full ε, up
 # or down as its gradient says:
 #
@@ -83,7 +95,8 @@ def fgsm(model, x, y, eps):
 fgsm = check("01.fgsm", fgsm)
 
 # %% [markdown]
-# The victim reads almost every digit. Now move each pixel by ε = 0.1, a tenth of the way from black to white.
+# The victim reads almost every digit. Now move each pixel by ε = 0.1, a tenth of the way from black to white. Guess
+# first: move the slider before you run the cell after it.
 
 # %%
 guess_fgsm = predict(
@@ -112,8 +125,8 @@ claim(
 )
 
 # %% [markdown]
-# Is that surprising? Perhaps *any* change of that size would have done it. So test that first: add **random** ±0.15 to
-# every pixel (as far as black and white allow), half as much again as FGSM did.
+# Is that surprising? Perhaps *any* change of that size would have done it. So try a **control**: move every pixel by a
+# random ±0.15, as far as black and white allow. FGSM had only 0.1.
 
 
 # %%
@@ -123,10 +136,16 @@ guess_random = predict(
 
 
 # %%
-def random_signs(x, eps, seed=0):
-    """The control: the same size of change, in a random direction."""
-    draw = torch.rand(x.shape, generator=runtime.generator(seed)).to(x.device)
-    return (x + eps * (draw - 0.5).sign()).clamp(0, 1)
+def random_signs(x, eps, seed=0, block=1):
+    """The control: every pixel by ±eps at random.
+
+    block: this many pixels each way move together.
+    """
+    n, channels, height, width = x.shape
+    shape = (n, channels, height // block, width // block)
+    draw = torch.rand(shape, generator=runtime.generator(seed)).to(x.device)
+    ways = F.interpolate((draw - 0.5).sign(), scale_factor=block)
+    return (x + eps * ways).clamp(0, 1)
 
 
 noisy = training.accuracy(model, random_signs(x, 0.15), y)
@@ -141,13 +160,14 @@ claim(
 
 # %% [markdown]
 # Noise barely matters; **direction** does. In 64 dimensions almost every direction is harmless, and the gradient points
-# at one that is not. This is why testing a model with noisy inputs tells you nothing about an attacker: noise does not
-# look for you.
+# at one that is not. So accuracy under noise says little about an attacker with a budget of the same size: noise does not
+# look for that direction.
 #
 # ### Exercise 2: projected gradient descent
 #
-# The loss is not linear, so the gradient turns on the way. PGD takes many small steps of length α, looks again after
-# each, and steps back to the closest point of the ball and of [0, 1], which is what Π says (Madry et al., 2018):
+# The loss is not linear, so the gradient turns on the way. PGD takes many small steps of length α and looks again after
+# each (Madry et al., 2018). Whoever steps too far is put back: $\Pi$ stands for the closest picture in the ball
+# $B_\varepsilon(x)$, all that is within ε of x in every pixel, and in [0, 1].
 #
 # $$ x_{t+1} = \Pi_{B_\varepsilon(x) \cap [0,1]^d}\bigl(x_t + \alpha \operatorname{sign} \nabla_x L(x_t, y)\bigr). $$
 
@@ -228,7 +248,8 @@ figures.bars(
 
 # %% [markdown]
 # And can the attacker *choose*? For a **targeted** attack, walk *down* the loss of the answer you want. Which of these
-# three is hardest to reach from a STOP sign: a limit of 120, give way, or priority road?
+# three is hardest to reach from a STOP sign: a limit of 120, give way, or priority road? Two of
+# them share its red.
 
 # %%
 wanted = {}
@@ -248,21 +269,27 @@ figures.bars(
 # %%
 claims(
     (
-        "More than half of the STOP signs fall to PGD at ε = 8/255",
-        fallen.float().mean() > 0.5,
+        "More than 80 % of the STOP signs fall to PGD at ε = 8/255",
+        fallen.float().mean() > 0.8,
         f"{fallen.sum()} of 24",
     ),
     (
-        "More than a third become a limit of 120 when the attacker wants it",
-        wanted["limit 120"] > 1 / 3,
+        "More than two thirds become a limit of 120 when the attacker wants it",
+        wanted["limit 120"] > 2 / 3,
         percent(wanted["limit 120"], 0),
+    ),
+    (
+        "Priority road is the hardest of the three: at least 10 points fewer",
+        wanted["priority road"] < min(wanted["limit 120"], wanted["give way"]) - 0.1,
+        percent(wanted["priority road"], 0),
     ),
 )
 
 # %% [markdown]
-# Red, eight corners, four letters: for you nothing has changed. The model's answer hangs on something else as well, and
-# its gradient says on what. Is STOP a special case? Measure 72 signs, three of each kind, at three sizes of ε, with an
-# interval for each share, and the control.
+# Red, eight corners, four letters: for you nothing has changed. So the model's answer hangs on more than these. Is STOP a
+# special case? Measure 72 signs, three of each kind, at three sizes of ε. Each share comes with a 95 % interval: 72 signs
+# are few, and the share of all such signs may be anywhere in it. In the control 2×2 pixels move together: the model
+# averages 2×2, and of single pixels' noise that would leave half.
 
 # %%
 guess_signs = predict(
@@ -283,7 +310,7 @@ fooled = {
     for name, attack in {
         "PGD": lambda eps: pgd(reader, streets, kinds, eps),
         "FGSM": lambda eps: fgsm(reader, streets, kinds, eps),
-        "random signs": lambda eps: random_signs(streets, eps),
+        "random signs": lambda eps: random_signs(streets, eps, block=2),
     }.items()
 }
 
@@ -312,14 +339,14 @@ last = {name: shares[-1] for name, shares in fooled.items()}  # at ε = 8/255
 # %%
 claims(
     (
-        "At ε = 8/255 PGD fools more than 70 % of the signs",
-        last["PGD"] > 0.7,
+        "At ε = 8/255 PGD fools more than 80 % of the signs",
+        last["PGD"] > 0.8,
         f"{percent(last['PGD'], 0)}, 95 % interval {interval(*ends['PGD'][-1])}",
         guess_signs,
     ),
     (
-        "FGSM fools fewer, by more than 10 points",
-        last["FGSM"] < last["PGD"] - 0.1,
+        "FGSM fools fewer, by more than 15 points",
+        last["FGSM"] < last["PGD"] - 0.15,
         percent(last["FGSM"], 0),
     ),
     (
@@ -338,7 +365,7 @@ by_kind = kinds.argsort(stable=True)[::3]  # one sign of each kind, or nearly
 attacks = {
     "PGD": pgd,
     "FGSM": fgsm,
-    "random signs": lambda model, x, y, eps: random_signs(x, eps),
+    "random signs": lambda model, x, y, eps: random_signs(x, eps, block=2),
 }
 explore(
     scene.attack_a_sign(
@@ -355,7 +382,7 @@ explore(
 # %% [markdown]
 # ### Where do FGSM and PGD part?
 #
-# Back to the digits: two attacks, one control, seven sizes of ε.
+# Back to the digits: two attacks, one control, six sizes of ε.
 
 # %%
 guess_pgd = predict(
@@ -363,7 +390,7 @@ guess_pgd = predict(
 )
 
 # %%
-budgets = [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
+budgets = [0.0, 0.05, 0.1, 0.15, 0.2, 0.3]
 perturbed = {
     "random signs": [random_signs(x, e) for e in budgets],
     "FGSM": [fgsm(model, x, y, e) for e in budgets],
@@ -391,13 +418,14 @@ noise_left, fgsm_left, pgd_left = (
 # %%
 claims(
     (
-        "PGD is nowhere weaker than FGSM by more than a point",
-        all(pgd_left[e] <= fgsm_left[e] + 0.01 for e in budgets),
+        "At ε = 0.05 FGSM and PGD are within two points",
+        abs(pgd_left[0.05] - fgsm_left[0.05]) < 0.02,
+        f"{percent(fgsm_left[0.05])}, {percent(pgd_left[0.05])}",
     ),
     (
-        "At ε = 0.15 FGSM leaves less than a third, PGD less than a quarter",
-        fgsm_left[0.15] < 1 / 3 and pgd_left[0.15] < 1 / 4,
-        f"{percent(fgsm_left[0.15])}, {percent(pgd_left[0.15])}",
+        "At ε = 0.15 PGD leaves at least 4 points less than FGSM",
+        pgd_left[0.15] < fgsm_left[0.15] - 0.04,
+        f"{percent(pgd_left[0.15])} against {percent(fgsm_left[0.15])}",
         guess_pgd,
     ),
     (
@@ -408,8 +436,8 @@ claims(
 )
 
 # %% [markdown]
-# Small balls look flat: there FGSM is almost as good. In larger ones the gradient turns, and only an attack that looks
-# again gets there.
+# Up to ε = 0.05 these digits' loss is as good as flat, and one look is enough. Farther out the gradient turns, and it pays
+# to look again. The road signs are another model: there PGD was ahead of FGSM at 2/255 already.
 
 # %% [markdown]
 # ## 3 · How little is enough?
@@ -420,13 +448,14 @@ claims(
 # ### Exercise 3: DeepFool
 #
 # Pretend that the model is linear around x, step onto the nearest boundary, look again, repeat
-# (Moosavi-Dezfooli, Fawzi & Frossard, 2016). With logits $z$, class k begins where the gap $g_k = |z_k - z_y|$ has shrunk
-# to 0, and $w_k = \nabla z_k - \nabla z_y$ points there:
+# (Moosavi-Dezfooli, Fawzi & Frossard, 2016). With logits $z$, class k begins where the gap $g_k = z_y - z_k$ has shrunk to
+# 0 (it is positive while the model is right), and $w_k = \nabla z_k - \nabla z_y$ points there:
 #
 # $$ d_k = \frac{g_k}{\lVert w_k \rVert_2}, \qquad k^* = \arg\min_{k \ne y} d_k, \qquad x \leftarrow x + \frac{g_{k^*}}{\lVert w_{k^*} \rVert_2^2}\, w_{k^*}. $$
 #
-# In the step (not in $d_k$), put $1.01\,(g + 0.0001)$ in place of $g$, which goes 1 % and a hair further: exactly on the
-# boundary two logits tie, and you are stuck there. This helper gives you the gradients, flattened:
+# In the step, put $1.01\,(g + 0.0001)$ in place of $g$, which goes 1 % and a hair further: exactly on the boundary two
+# logits tie, and you are stuck there. Two more things. For k = y, $d_k$ is 0 / 0, which is NaN: put infinity there. And a
+# step may leave [0, 1]: clamp. This helper gives you the gradients, flattened (`.view_as(x)` makes pictures of them):
 
 
 # %%
@@ -457,7 +486,7 @@ def deepfool(model, x, y, steps=20):
         if not standing.any():
             break
         ### BEGIN SOLUTION
-        gap = (logits - logits[rows, y][:, None]).abs()  # (batch, classes)
+        gap = logits[rows, y][:, None] - logits  # (batch, classes)
         normal = gradients - gradients[rows, y][:, None]
         distance = gap / normal.norm(dim=2).clamp_min(1e-12)
         distance[rows, y] = torch.inf
@@ -479,9 +508,10 @@ deepfool = check("01.deepfool", deepfool)
 #
 # DeepFool takes the first boundary it meets. Carlini & Wagner (2017) *optimise* the length instead:
 #
-# $$ \min_w\; \lVert x' - x \rVert_2^2 + c \cdot \max\bigl(z_y - \max_{k \ne y} z_k,\, 0\bigr), \qquad x' = \tfrac12(\tanh w + 1). $$
+# $$ \min_v\; \lVert x' - x \rVert_2^2 + c \cdot \max\bigl(z_y - \max_{k \ne y} z_k,\, 0\bigr), \qquad x' = \tfrac12(\tanh v + 1). $$
 #
-# The tanh keeps pixels in [0, 1] whatever w is. The second term is 0 once the model errs, so c says how hard to push.
+# The tanh keeps pixels in [0, 1] whatever v is. The second term is 0 once the model errs: c weighs fooling it against
+# staying close.
 
 
 # %%
@@ -490,19 +520,19 @@ def carlini_wagner(model, x, y, c=1.0, steps=100, lr=0.1):
 
     It minimises ‖x_adv − x‖² + c · max(z_y − best other logit, 0).
     x: (batch, ...) in [0, 1].  y: (batch,) true labels.
-    c: how hard to push.  lr: Adam's learning rate.
+    c: the weight of fooling against staying close.  lr: Adam's learning rate.
     Returns x_adv, shaped like x, in [0, 1]; an input for which nothing fooled the
     model, or whose answer was wrong already, comes back as it is.
     """
-    w = torch.atanh((2 * x - 1) * 0.9999).requires_grad_()
-    optimiser = torch.optim.Adam([w], lr=lr)
+    v = torch.atanh((2 * x - 1) * 0.9999).requires_grad_()
+    optimiser = torch.optim.Adam([v], lr=lr)
     best = x.clone()
     # length of the change in `best`
     shortest = torch.full((len(x),), torch.inf, device=x.device)
     shortest[model(x).argmax(1) != y] = 0.0
     for _ in range(steps):
         ### BEGIN SOLUTION
-        x_adv = (w.tanh() + 1) / 2
+        x_adv = (v.tanh() + 1) / 2
         logits = model(x_adv)
         other = logits.scatter(1, y[:, None], -torch.inf).amax(1)
         # positive while the model is right
@@ -513,7 +543,7 @@ def carlini_wagner(model, x, y, c=1.0, steps=100, lr=0.1):
         shortest[closer] = length[closer].detach()
         loss = ((x_adv - x) ** 2).sum() + (c * gap.clamp(min=0)).sum()
         optimiser.zero_grad()
-        (w.grad,) = torch.autograd.grad(loss, w)
+        (v.grad,) = torch.autograd.grad(loss, v)
         optimiser.step()
         ### END SOLUTION
     return best
@@ -522,7 +552,8 @@ def carlini_wagner(model, x, y, c=1.0, steps=100, lr=0.1):
 carlini_wagner = check("01.carlini_wagner", carlini_wagner)
 
 # %% [markdown]
-# Which c? Too small, and nothing is fooled; too large, and the change is longer than it need be. Try.
+# Which c? Too small, and nothing is fooled. Too large, and Adam runs far across the boundary, and 100 steps do not bring
+# it back. Try.
 
 # %%
 right = model(x).argmax(1) == y
@@ -547,19 +578,28 @@ figures.table(
 )
 
 # %% [markdown]
-# Of these five, c = 0.1 does best. But you would not know 0.1 beforehand: another model, another number. And no single c
-# suits every digit. The library's `evasion.carlini_wagner` searches each digit's own c, for all of them at once.
+# Of these five, c = 0.1 does best: at 0.05 the median is about as short, but a third of the digits, or nearly, do not fall.
+# You would not know 0.1 beforehand, and no single c suits every digit. The library's `evasion.carlini_wagner` searches each
+# digit's own c: here four values, with 100 steps for each. To be fair, c = 1 gets 400 steps, too.
 
 # %%
-searched = length(evasion.carlini_wagner(model, few, truth, steps=100), few)
-walked = length(deepfool(model, few, truth), few)
+found = evasion.carlini_wagner(model, few, truth, steps=100, searches=4)
+searched, walked = length(found, few), length(deepfool(model, few, truth), few)
+patient = length(carlini_wagner(model, few, truth, 1.0, steps=400), few)
 results = {
-    "C&W, c = 10": tried[10.0],
     "C&W, c = 1": tried[1.0],
+    "C&W, c = 1, 400 steps": patient,
     "DeepFool": walked,
     "C&W, c = 0.1": tried[0.1],
     "C&W, c searched": searched,
 }
+medians = {name: values.median().item() for name, values in results.items()}
+spent = ("100", "400", "at most 200", "100", "400")  # DeepFool: 20 steps of 10 classes
+figures.table(
+    [(name, n, m) for (name, m), n in zip(medians.items(), spent, strict=True)],
+    ["attack", "gradients a digit", "median length"],
+    "What each attack spends, and what it finds.",
+)
 shares = torch.linspace(0, 1, 60)
 figures.curves(
     shares,
@@ -570,8 +610,6 @@ figures.curves(
     caption="The smallest changes found, sorted. Lower is a better attack.",
 )
 shortest = torch.stack(list(tried.values())).argmin(0)  # which c, for each digit
-medians = {name: values.median().item() for name, values in results.items()}
-best = min(values.median().item() for values in tried.values())
 
 # %%
 claims(
@@ -581,18 +619,24 @@ claims(
         f"{percent(fooling[0.02], 0)}, {percent(fooling[1.0], 0)}",
     ),
     (
-        "For at least a fifth of the digits 0.05 or less does best, and others it "
-        "does not fool at all",
-        (shortest <= 1).float().mean() >= 0.2 and fooling[0.05] < 1,
-        f"best for {percent((shortest <= 1).float().mean(), 0)}, "
-        f"fools {percent(fooling[0.05], 0)}",
+        "For at least a fifth of the digits 0.05 or less does best",
+        (shortest <= 1).float().mean() >= 0.2,
+        percent((shortest <= 1).float().mean(), 0),
     ),
     (
-        "Searching beats c = 1 by at least 5 %, and comes within 5 % of the best of "
-        "the five, and of DeepFool, or below them",
-        searched.median() < 0.95 * medians["C&W, c = 1"]
-        and searched.median() < 1.05 * min(best, medians["DeepFool"]),
-        ", ".join(f"{name}: {number(value)}" for name, value in medians.items()),
+        "With four times the steps, c = 1 finds changes at least a tenth shorter",
+        medians["C&W, c = 1, 400 steps"] < 0.9 * medians["C&W, c = 1"],
+        f"{number(medians['C&W, c = 1'])} → {number(medians['C&W, c = 1, 400 steps'])}",
+    ),
+    (
+        "The search is within 5 % of the best attack of the table",
+        medians["C&W, c searched"] < 1.05 * min(medians.values()),
+        number(medians["C&W, c searched"]),
+    ),
+    (
+        "So is DeepFool, within 10 %",
+        medians["DeepFool"] < 1.1 * min(medians.values()),
+        number(medians["DeepFool"]),
     ),
     (
         "Half of the digits flip under a change of less than a sixth of their own "
@@ -602,8 +646,8 @@ claims(
 )
 
 # %% [markdown]
-# What surprised us: DeepFool, with at most twenty steps and no constant to choose, nearly ties with hundreds of Adam's. So
-# why C&W at all? It bends to any objective: another norm, a confidence to reach, a defence in the way.
+# What surprised us: DeepFool has no constant to choose and takes at most half of the search's gradients, and still comes
+# that close. So why C&W at all? It bends to any objective: another norm, a confidence to reach, a defence in the way.
 
 # %%
 near = deepfool(model, x[clear], y[clear])
@@ -659,38 +703,65 @@ claim(
 )
 
 # %% [markdown]
-# A success? First the control. Instead of the filter, add random ±0.02, which nobody would call a defence.
+# A success? First the control. Instead of the filter, add random ±0.02, which nobody would call a defence. Then change the
+# attack a little: let it go on 1.3 times as far, or use FGSM.
 
 # %%
-nudged = training.accuracy(model, random_signs(unaware, 0.02), truth)
-fixed = fgsm(model, few, truth, 0.1)
-on_bare = training.accuracy(model, fixed, truth)
-on_filtered = training.accuracy(filtered, fixed, truth)
+pictures = {
+    "DeepFool": unaware,
+    "DeepFool, change × 1.3": (few + 1.3 * (unaware - few)).clamp(0, 1),
+    "FGSM, ε = 0.1": fgsm(model, few, truth, 0.1),
+}
+saves = {
+    name: (
+        training.accuracy(model, x_adv, truth),
+        training.accuracy(model, random_signs(x_adv, 0.02), truth),
+        training.accuracy(filtered, x_adv, truth),
+    )
+    for name, x_adv in pictures.items()
+}
+figures.table(
+    [
+        (name, *(percent(share, 0) for share in shares))
+        for name, shares in saves.items()
+    ],
+    ["pictures made by", "bare model", "random ±0.02", "filter"],
+    "What share of the pictures is read correctly. All were made on the bare model.",
+)
+_, nudged, _ = saves["DeepFool"]
+_, nudged_far, saved_far = saves["DeepFool, change × 1.3"]
+on_bare, _, on_filtered = saves["FGSM, ε = 0.1"]
 
 # %%
 claims(
     (
-        "Random ±0.02 saves more than 40 % of the same pictures",
-        nudged > 0.4,
-        percent(nudged, 0),
+        "Random ±0.02 saves more of DeepFool's pictures than the filter",
+        nudged > saved,
+        f"{percent(nudged, 0)} against {percent(saved, 0)}",
     ),
     (
-        "Against FGSM at ε = 0.1 the filter gains less than five points",
-        on_filtered < on_bare + 0.05,
+        "Where the change is 1.3 times as long, random ±0.02 saves less than 5 %, the "
+        "filter still a fifth",
+        nudged_far < 0.05 and saved_far > 0.2,
+        f"{percent(nudged_far, 0)}, {percent(saved_far, 0)}",
+    ),
+    (
+        "Against FGSM at ε = 0.1 the filter does not help, and may hurt",
+        on_filtered < on_bare + 0.01,
         f"{percent(on_bare, 0)} bare, {percent(on_filtered, 0)} filtered",
     ),
 )
 
 # %% [markdown]
-# DeepFool stops just behind the boundary, so *anything* that nudges its pictures brings many back. The experiment
-# measured the attack's thrift, not the filter's strength. And it left something out: a white-box attacker knows the
-# filter, and a blur has a gradient like any other layer. Attack again, **through** the defence.
+# DeepFool stops just behind the boundary, so most small nudges bring many of its pictures back. Much of the success was
+# the attack's thrift. A part was the filter's: it undoes some longer changes, too. But the experiment left something out:
+# a white-box attacker knows the filter, and a blur has a gradient like any other layer. Attack again, **through** it.
 
 # %%
 guess_through = predict(
     "01.through",
     "On the bare model half of the changes are shorter than about 0.55. "
-    "And through the filter?",
+    "Where is that middle through the filter?",
     high=1.5,
     step=0.05,
 )
@@ -727,7 +798,8 @@ claims(
         guess_through,
     ),
     (
-        "Without any attack the filter costs more than 5 points",
+        "Without any attack the filter costs more than 5 points: the model never saw "
+        "a blurred digit",
         undisturbed < clean - 0.05,
         f"{percent(clean)} → {percent(undisturbed)}",
     ),
@@ -735,8 +807,7 @@ claims(
 
 # %% [markdown]
 # A defence is only as good as the attack that knows it. Now a defence that changes the *model*: **adversarial training**
-# shows it FGSM's pictures, at ε = 0.1, instead of the clean ones, made anew in every batch. Lab 04 is about this; here is
-# a first look.
+# attacks each batch by FGSM, at ε = 0.1, and trains on what comes out. Lab 04 is about this; here is a first look.
 
 
 # %%
@@ -746,7 +817,7 @@ def against_fgsm(net, x, y):
 
 
 hardened = models.initialise(models.cnn(), runtime.generator(0)).to(device)
-training.fit(
+_ = training.fit(
     hardened,
     digits.x_train,
     digits.y_train,
@@ -773,6 +844,8 @@ hardened_left = dict(zip(budgets, later, strict=True))
 stands = hardened(x).argmax(1) == y
 kept, truth = x[stands][:60], y[stands][:60]
 farther = length(deepfool(hardened, kept, truth), kept).median().item()
+anew = evasion.pgd(hardened, x, y, eps=0.1, steps=20, restarts=5)
+restarted = training.accuracy(hardened, anew, y)
 
 # %%
 claims(
@@ -780,6 +853,11 @@ claims(
         "At ε = 0.1 adversarial training leaves more than 75 % under PGD",
         hardened_left[0.1] > 0.75,
         f"{percent(hardened_left[0.1])}, without it {percent(pgd_left[0.1])}",
+    ),
+    (
+        "PGD from five random starts takes less than 2 points more",
+        abs(hardened_left[0.1] - restarted) < 0.02,
+        percent(restarted),
     ),
     (
         "At ε = 0.15 it leaves less, but more than a third",
@@ -804,8 +882,8 @@ claims(
 )
 
 # %% [markdown]
-# This one is real: it holds against an attacker who knows everything. At the ε it was trained for, most digits stand;
-# beyond, fewer and fewer, and at three times that ε hardly any.
+# This one held against PGD with full knowledge, also from five random starts. At the ε it was trained for, most digits
+# stand; beyond, fewer and fewer, and at three times that ε hardly any.
 #
 # And "no attack we tried" is not "no attack": PGD gives an **upper bound** on robust accuracy. Lab 03 asks how far below
 # it the truth may be; lab 04 gives bounds from the other side.
@@ -880,6 +958,10 @@ claims(
 quiz("01")
 
 # %% [markdown]
+# **How little, then?** Of the road signs, most fell when no colour moved by more than 8/255, which you hardly see. Of the
+# digits, half fell to a change of less than a sixth of their own length. Random changes of such sizes did next to
+# nothing.
+#
 # ### Further reading
 #
 # * C. Szegedy, W. Zaremba, I. Sutskever, J. Bruna, D. Erhan, I. Goodfellow, R. Fergus, 2014,

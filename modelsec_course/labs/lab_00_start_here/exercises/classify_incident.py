@@ -18,10 +18,13 @@ SINGLE = (
     _incident("A score betrays that a man was in the HIV study.", "confidentiality", learned=("membership",)),
     _incident("Crafted inputs keep the server busy.", "availability", answered=0.42),
     _incident("One request in fifty times out under the flood.", "availability", answered=0.98),
+    _incident("Eleven requests in a thousand time out.", "availability", answered=0.989),
+    _incident("Two things leak: the model, and who was in the study.", "confidentiality",
+              learned=("model", "membership")),
     _incident("Loans are refused to one district more often than records warrant.", "decisions", decisions="unfair"),
     _incident("No one can tell a patient why she was refused.", "decisions", decisions="unexplained"),
     _incident("The seller tunes the explanation that auditors see.", "decisions", decisions="steered"),
-)
+)  # fmt: skip
 
 SEVERAL = (
     _incident("Poisoned rows make spam pass, and the filter stalls.", "integrity", "availability",
@@ -46,12 +49,12 @@ QUIET = (
 def _judge(classify, cases) -> None:
     for incident, violated in cases:
         got = classify(incident)
-        expect(isinstance(got, set), f"expected a set such as {{'integrity'}}, got {got!r}")
+        expect(isinstance(got, set | frozenset), f"expected a set such as {{'integrity'}}, got {got!r}")
         facts = ", ".join(f"{name}={value!r}" for name, value in asdict(incident).items() if name != "story")
         expect(got == violated, f"“{incident.story}” ({facts}): expected {said(violated)}, got {said(got)}")
 
 
-def said(names: set) -> str:
+def said(names: set | frozenset) -> str:
     return "{" + ", ".join(sorted(map(repr, names))) + "}" if names else "the empty set"
 
 
@@ -129,6 +132,12 @@ EXERCISE = Exercise(
         "only unfair decisions count": _only_unfairness,
         "only a total outage counts": _only_total_outage,
         "every slow request counts": _every_slow_request,
+        "lets 1.5 % be late": lambda i: (
+            classify_incident(i) - ({"availability"} if i.answered >= 0.985 else set())
+        ),
+        "learned exactly one thing": lambda i: (
+            classify_incident(i) - ({"confidentiality"} if len(i.learned) > 1 else set())
+        ),
         "counts one in a hundred": lambda i: classify_incident(i) | ({"availability"} if i.answered <= 0.99 else set()),
     },
 )  # fmt: skip

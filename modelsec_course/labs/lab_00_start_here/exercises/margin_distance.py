@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
+from modelsec_course.labs.common import one_for_each_row
 
 
 def _boundary(seed: int, rows: int = 40, columns: int = 6) -> tuple[Tensor, Tensor, Tensor]:
@@ -28,10 +29,6 @@ def _reaches(norm: str):
         score = x @ w + b
         step = w.sign() if norm == "linf" else w / w.norm()
         distance = margin_distance(x, w, b, norm)
-        expect(
-            distance.shape == score.shape,
-            f"expected one distance a row, {tuple(score.shape)}, got {tuple(distance.shape)}",
-        )
         arrived = (x - (score.sign() * distance)[:, None] * step) @ w + b
         expect_close(arrived, torch.zeros_like(score), 1e-9, "the score after moving each record by its distance")
 
@@ -70,6 +67,7 @@ EXERCISE = Exercise(
         "Σ|wᵢ|. So you divide by the L1 norm, `w.abs().sum()`.",
         "`(x @ w + b).abs()` divided by `w.norm()` or by `w.abs().sum()`.",
     ],
+    returns=one_for_each_row,
     second=_by_vector_norm,
     mutants={
         "divides by the largest weight in L∞": lambda x, w, b, norm: (
@@ -77,6 +75,7 @@ EXERCISE = Exercise(
         ),
         "forgets the intercept": lambda x, w, b, norm: margin_distance(x, w, 0 * b, norm),
         "keeps the sign": lambda x, w, b, norm: (x @ w + b) / (w.abs().sum() if norm == "linf" else w.norm()),
+        "a NumPy array": lambda x, w, b, norm: margin_distance(x, w, b, norm).numpy(),
         "forgets to divide": lambda x, w, b, norm: (x @ w + b).abs(),
         "uses L2 for both": lambda x, w, b, norm: (x @ w + b).abs() / w.norm(),
     },

@@ -1,4 +1,4 @@
-"""Turn a scenario into NIST's words: the attacker's goal, knowledge and capability, with ids that can be looked up."""
+"""Turn a scenario into goal, knowledge and capability of an attacker, with ids that can be looked up."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ IDS_OF = {
     "availability": {id for id in NAMES if id.startswith("NISTAML.01")} | {"AML.T0029"},
 }
 
+TRAINING = {f"NISTAML.{n}" for n in ("011", "012", "013", "021", "023", "024", "026")}  # poisoning, backdoors
+EVASION = {"NISTAML.022", "NISTAML.025", "NISTAML.014"}
+
 
 def _field(name: str, words: dict[str, str], fact: str):
     def verify(threat_model):
@@ -28,7 +31,7 @@ def _field(name: str, words: dict[str, str], fact: str):
             expect(name in model, f"the threat model has no {name!r}")
             expect(model[name] == want, f"{scenario}: expected {name} {want!r}, got {model[name]!r}")
 
-    verify.__doc__ = f"The attacker's {name}, in NIST's words"
+    verify.__doc__ = f"The attacker's {name}, in the words of the table"
     return verify
 
 
@@ -50,7 +53,8 @@ def _ids_resolve(threat_model):
     for scenario in SCENARIOS:
         ids = _dictionary(threat_model(scenario)).get("ids")
         expect(
-            isinstance(ids, list) and ids, f'ids must be a list with at least one id, like ["NISTAML.02"], got {ids!r}'
+            isinstance(ids, list | tuple) and ids,
+            f'ids must be a list with at least one id, like ["NISTAML.02"], got {ids!r}',
         )
         for id in ids:
             try:
@@ -59,6 +63,10 @@ def _ids_resolve(threat_model):
                 raise AssertionError(str(error)) from None
         goal = GOALS[scenario.wants]
         expect(set(ids) <= IDS_OF[goal], f"{scenario}: the goal is {goal}, but the ids are {ids}")
+        if scenario.touches == "training data":
+            expect(not EVASION & set(ids), f"{scenario}: {ids} names an attack on inputs, but they touch none")
+        else:
+            expect(not TRAINING & set(ids), f"{scenario}: {ids} names an attack on training, but they touch none of it")
 
 
 def threat_model(scenario):
@@ -99,7 +107,7 @@ EXERCISE = Exercise(
         _schema,
     ],
     hints=[
-        "Three small tables, each from a scenario's word to NIST's word: "
+        "Three small tables, each from a scenario's word to the table's word: "
         '`goal = {"a wrong answer": "integrity", ...}[scenario.wants]`.',
         "Who sees the weights is **white-box**, who sees only answers **black-box**. Who touches nothing still has "
         "**query access**.",
@@ -112,6 +120,8 @@ EXERCISE = Exercise(
         "everybody is white-box": lambda s: threat_model(s) | {"knowledge": "white-box"},
         "an id that does not exist": lambda s: threat_model(s) | {"ids": ["NISTAML.99"]},
         "an id of another goal": lambda s: threat_model(s) | {"ids": ["NISTAML.02"]},
+        "always a backdoor": lambda s: threat_model(s) | ({"ids": ["NISTAML.023"]} if "wrong" in s.wants else {}),
+        "always evasion": lambda s: threat_model(s) | ({"ids": ["NISTAML.022"]} if "wrong" in s.wants else {}),
         "no capability": lambda s: {k: v for k, v in threat_model(s).items() if k != "capability"},
     },
 )  # fmt: skip

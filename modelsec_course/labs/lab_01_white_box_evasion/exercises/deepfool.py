@@ -30,6 +30,7 @@ def _closed_form(classes: int):
         ratio = l2_length(x_adv, x)[right] / exact[right]
         say = f"the shortest and longest are {ratio.min():.3f} and {ratio.max():.3f} times the closed form"
         expect(ratio.min() > 0.999, f"{say}: some do not reach the boundary")
+        expect(ratio.min() > 1.005, f"{say}: all should go 1 % beyond the boundary")
         expect(ratio.max() < 1.025, f"{say}: some go too far")
 
     words = "two classes: the distance is |f| / ‖w‖" if classes == 2 else "five classes: the nearest boundary counts"
@@ -42,6 +43,13 @@ def _crosses(attack):
     for model, x, y in (linear_model(classes=5, seed=2), digits_model(40)):
         standing = still_right(model, attack(model, x, y), y).sum().item()
         expect(standing <= 2, f"{standing} of {len(y)} results are still classified correctly")
+
+
+def _counts_its_steps(attack):
+    """Stops after `steps` steps: most digits need more than one"""
+    model, x, y = digits_model(40)
+    standing = still_right(model, attack(model, x, y, 1), y).sum().item()
+    expect(standing >= 20, f"with steps=1 only {standing} of {len(y)} digits are still classified correctly")
 
 
 def _leaves_the_fallen(attack):
@@ -62,7 +70,7 @@ def near_on_digits(attack):
 
 
 def deepfool(model, x, y, steps=20):
-    return evasion.deepfool(model, x, y, steps=steps)
+    return evasion.deepfool(model, x, y, steps=steps, overshoot=0.01)
 
 
 def _differences(model, x, y) -> tuple[Tensor, Tensor]:
@@ -111,12 +119,14 @@ EXERCISE = Exercise(
     "01.deepfool",
     title="DeepFool",
     reference=deepfool,
-    properties=[_closed_form(2), _closed_form(5), _crosses, in_the_box, _leaves_the_fallen, near_on_digits],
+    properties=[
+        _closed_form(2), _closed_form(5), _crosses, _counts_its_steps, in_the_box, _leaves_the_fallen, near_on_digits,
+    ],
     hints=[
-        "For each other class k, `gap = logits[k] - logits[y]` is negative and `normal = gradient[k] - gradient[y]`. "
-        "The boundary to k is `gap.abs() / normal.norm()` away. Take the smallest, but not y's own: 0 / 0 is NaN.",
-        "The step to that boundary is `gap.abs() / normal.norm()**2 * normal`. Go 1 % and a hair further, "
-        "`1.01 * (gap.abs() + 1e-4)`: exactly *on* the boundary two logits tie, and the step becomes 0.",
+        "Each input's own class: `logits[rows, y][:, None]` has the shape (batch, 1), and can be taken from all logits "
+        "at once. `gradients[rows, y][:, None]` does the same for the gradients.",
+        "The norms are `normal.norm(dim=2)`. With `k = distance.argmin(1)`, the step is "
+        "`1.01 * (gap[rows, k] + 1e-4) / normal[rows, k].norm(dim=1) ** 2`, times `normal[rows, k]`.",
         "Set the distance to class y itself to `torch.inf` before `argmin(1)`. The step has "
         "shape (batch, features): `.view_as(x)` makes pictures of it. Move only the inputs that the model still gets "
         "right, with `torch.where(standing[:, None, None, None], moved, x_adv)`.",
@@ -127,8 +137,10 @@ EXERCISE = Exercise(
         "takes the class with the closest score": functools.partial(_deepfool_wrong, choose="score"),
         "aims at the farthest class": functools.partial(_deepfool_wrong, choose="farthest"),
         "divides by ‖w‖ once, not twice": functools.partial(_deepfool_wrong, power=1),
+        "goes no further than a hair": functools.partial(_deepfool_wrong, overshoot=1e-4),
+        "always takes twenty steps": lambda model, x, y, steps=20: _deepfool_wrong(model, x, y),
         "stops on the boundary": functools.partial(_deepfool_wrong, overshoot=-1e-3),
         "takes one step only": lambda model, x, y, steps=20: _deepfool_wrong(model, x, y, 1),
         "moves those that have fallen": lambda model, x, y, steps=20: deepfool(model, x, y) + 1e-3,
     },
-)
+)  # fmt: skip

@@ -19,7 +19,14 @@ from modelsec_course.labs.common import (
     shaped_like_x,
     still_right,
 )
-from modelsec_course.labs.lab_01_white_box_evasion.exercises.fgsm import exact_accuracy, fgsm, loss_gradient
+from modelsec_course.labs.lab_01_white_box_evasion.exercises.fgsm import (
+    exact_accuracy,
+    fgsm,
+    loss_gradient,
+    loss_of_the_margin,
+    squared_error,
+)
+from modelsec_course.labs.lab_01_white_box_evasion.exercises.shared import explained
 
 
 def _pgd_ball(attack):
@@ -35,6 +42,14 @@ def _one_step_is_fgsm(attack):
     right = still_right(model, x, y)  # those already wrong may be left alone
     want = fgsm(model, x, y, 0.04)[right]
     expect_close(attack(model, x, y, 0.04, 1, 0.04)[right], want, 1e-6, "x_adv after one step (start at x itself)")
+
+
+def _default_step(attack):
+    """Without a step_size, a step is ε / 4"""
+    model, x, y = linear_model(classes=3)
+    right = still_right(model, x, y)
+    want = fgsm(model, x, y, 0.02)[right]
+    expect_close(attack(model, x, y, 0.08, 1)[right], want, 1e-6, "x_adv after one step of ε / 4 = 0.02")
 
 
 def _stays_on_the_way(attack):
@@ -59,7 +74,9 @@ def _looks_again(attack):
 
 
 def pgd(model, x, y, eps, steps=20, step_size=None):
-    return evasion.pgd(model, x, y, eps=eps, steps=steps, step_size=step_size, random_start=False)
+    if step_size is None:
+        step_size = eps / 4 or 1.0  # at eps = 0 the ball is a point, whatever the step
+    return evasion.pgd(model, x, y, eps=eps, steps=steps, step_size=step_size, random_start=False, stop_early=False)
 
 
 def _pgd_by_bounds(model, x, y, eps, steps=20, step_size=None):
@@ -71,11 +88,30 @@ def _pgd_by_bounds(model, x, y, eps, steps=20, step_size=None):
     return x_adv
 
 
-def _pgd_wrong(model, x, y, eps, steps=20, step_size=None, *, project="x", fresh=True, clamp=True, sign=1):
-    x_adv, stale = x.clone(), loss_gradient(model, x, y)
+def _quarter(eps, steps):
+    return eps / 4
+
+
+def _pgd_wrong(
+    model,
+    x,
+    y,
+    eps,
+    steps=20,
+    step_size=None,
+    *,
+    project="x",
+    fresh=True,
+    clamp=True,
+    sign=1,
+    of=F.cross_entropy,
+    default=_quarter,
+):
+    x_adv, stale = x.clone(), loss_gradient(model, x, y, of)
+    step_size = default(eps, steps) if step_size is None else step_size
     for _ in range(steps):
-        up = loss_gradient(model, x_adv, y) if fresh else stale
-        step = sign * (step_size or eps / 4) * up.sign()
+        up = loss_gradient(model, x_adv, y, of) if fresh else stale
+        step = sign * step_size * up.sign()
         if project == "x":
             step = (x_adv + step - x).clamp(-eps, eps) - (x_adv - x)
         x_adv = x_adv + step
@@ -87,7 +123,7 @@ EXERCISE = Exercise(
     "01.pgd",
     title="Projected gradient descent",
     reference=pgd,
-    properties=[_one_step_is_fgsm, _pgd_ball, _stays_on_the_way, _pgd_exact, _looks_again],
+    properties=explained(_one_step_is_fgsm, _default_step, _pgd_ball, _stays_on_the_way, _pgd_exact, _looks_again),
     hints=[
         "FGSM in a loop, with a smaller step, and a step back into the ball after each.",
         "The ball is around **x**, not around the last point: `delta = (x_adv - x).clamp(-eps, eps)`.",
@@ -108,6 +144,13 @@ EXERCISE = Exercise(
         "keeps the first gradient": functools.partial(_pgd_wrong, fresh=False),
         "forgets that pixels end at 0 and 1": functools.partial(_pgd_wrong, clamp=False),
         "steps down the loss": functools.partial(_pgd_wrong, sign=-1),
+        "climbs the margin": functools.partial(_pgd_wrong, of=loss_of_the_margin),
+        "climbs the squared error": functools.partial(_pgd_wrong, of=squared_error),
+        "does not move by default": functools.partial(_pgd_wrong, default=lambda eps, steps: 0.0),
+        "steps by ε by default": functools.partial(_pgd_wrong, default=lambda eps, steps: eps),
+        "steps by 2.5 ε / steps by default": functools.partial(
+            _pgd_wrong, default=lambda eps, steps: 2.5 * eps / steps
+        ),
         "takes one step only": lambda model, x, y, eps, steps=20, step_size=None: _pgd_wrong(
             model, x, y, eps, 1, step_size
         ),
