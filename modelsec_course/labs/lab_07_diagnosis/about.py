@@ -31,7 +31,7 @@ THREAT = Threat(
 
 QUIZ = (
     Question(
-        "A model finds 48 of 53 tumours and clears all 90 healthy people. Which number belongs into its safety report?",
+        "A model finds 48 of 53 tumours and clears all 90 healthy people. Which number belongs in its safety report?",
         (
             "its accuracy, 97 %",
             "its sensitivity, 91 %, with an interval from 48 of 53 found",

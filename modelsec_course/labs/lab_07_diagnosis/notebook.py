@@ -91,8 +91,8 @@ guess_low = predict(
 # %% [markdown]
 # ### Exercise 1: sensitivity, with its interval
 #
-# For k found of n ill, Clopper and Pearson (1934) take the sensitivities that leave at least α/2 for k or more, and for k or
-# fewer. Both ends are quantiles of beta distributions:
+# For k found of n ill, Clopper and Pearson (1934) keep each sensitivity under which "k or more" and "k or fewer" both have at least
+# probability α/2. Both ends are quantiles of beta distributions:
 #
 # $$ \text{low} = B^{-1}\!\left(\tfrac{\alpha}{2};\, k,\, n-k+1\right), \qquad \text{high} = B^{-1}\!\left(1-\tfrac{\alpha}{2};\, k+1,\, n-k\right). $$
 #
@@ -140,14 +140,14 @@ claims(
 )
 
 # %% [markdown]
-# Remember that width: a difference of two or three patients is no difference. Where this lab compares, it compares the
-# *same* patients twice, or repeats the experiment with other splits (section 7).
+# Remember that width: a difference of two or three patients is no difference. Where this lab compares models
+# or rules, it does so on the *same* patients, or repeats the experiment with other splits (section 7).
 #
 # ## 3 · What an attacker can hide
 #
-# Somebody edits the record between laboratory and model: who runs the measuring program, who owns the database. They move
+# Somebody edits the record between laboratory and model: whoever runs the measuring program, or owns the database. They move
 # each measurement by at most ε, so little that no single number looks wrong (lab 00). What does that do to the sensitivity?
-# On a linear model you need no attack to know.
+# On a linear model you need no attack to know: within ε the score moves by at most ε times the *dual norm* of $w$ (lab 00).
 #
 # ### Exercise 2: the exact robust accuracy
 
@@ -191,7 +191,7 @@ control = [(score <= 0).float().mean() for score in noisy]
 
 def of_53(share):
     """The 95 % interval of a share of the 53 tumours."""
-    return statistics.clopper_pearson(round(53 * share), 53)
+    return statistics.clopper_pearson(round(53 * float(share)), 53)
 
 
 figures.curves(
@@ -254,7 +254,7 @@ selective_predict = check("07.selective_predict", selective_predict)
 
 # %% [markdown]
 # Is confidence worth anything here? Sort the patients by it. The **coverage–risk curve** (El-Yaniv & Wiener, 2010) shows
-# the risk when only the surest so many are answered. Refusing *at random* is the control: it must leave the risk as it is.
+# the risk when only the surest patients are answered. Refusing *at random* is the control: it must leave the risk as it is.
 
 # %%
 _, coverage, risk = robustness.risk_coverage(logits, y)
@@ -267,7 +267,8 @@ figures.curves(
     ylabel="risk (wrong answers among them)",
     percent=True,
     ylim=(-0.002, 0.08),
-    caption="Coverage and risk of the model. The area under a curve is its mean risk.",
+    caption="Coverage and risk of the model. The area under a curve is its mean risk. "
+    "Refused at random: the model's error rate, which is what that gives on average.",
 )
 
 # %%
@@ -279,7 +280,7 @@ claim(
 
 # %% [markdown]
 # The errors are among the unsure. So the clinic takes the threshold that answers 80 % of the 142 patients set aside for this
-# choice. (On the test patients it would be chosen to please.)
+# choice. (Chosen on the test patients it would flatter us.)
 
 # %%
 threshold = robustness.threshold_for(ask(model, at.z_choose), 0.8)
@@ -346,7 +347,7 @@ claims(
 # %% [markdown]
 # ### Under attack, exactly
 #
-# The band of refusal is a strip of scores from $-t$ to $t$. An attacker who wants a *sure* "benign" must cross it too. On the
+# A confidence $p$ is a score of $t = \ln \frac{p}{1 - p}$, so the band of refusal is a strip of scores from $-t$ to $t$. An attacker who wants a *sure* "benign" must cross it too. On the
 # linear model a tumour with score $f$ is sent home if $f + \varepsilon \lVert w \rVert_1 \ge t$, and certainly found if
 # $f + \varepsilon \lVert w \rVert_1 \le -t$. No attack can do better, none need be run: both are **certified** by arithmetic.
 
@@ -417,7 +418,8 @@ claims(
         guess_band,
     ),
     (
-        "The sensitivity certified at 0.3 is 40 to 60 %: the others are refused",
+        "The sensitivity certified at 0.3 is 40 to 60 %: the others may be refused or "
+        "sent home",
         0.4 < found[3] < 0.6,
         f"{percent(found[3])}, {interval(*certified)}",
     ),
@@ -559,7 +561,7 @@ claims(
 #
 # * The **shy** one stops just across the boundary, as minimum-norm attacks do (lab 01).
 # * The **informed** one knows the threshold and goes on until the answer is sure.
-# * The **other** one wants no wrong answers. It pushes healthy people *into* the band, so that the doctors drown.
+# * The **flooder** does not care for wrong answers. It pushes healthy people *into* the band, so that the doctors drown.
 
 # %%
 guess_denied = predict(
@@ -610,7 +612,7 @@ figures.curves(
 # %%
 claims(
     (
-        "The shy attacker sends home nobody whom the model would not: all are caught",
+        "The shy attacker sends home nobody beyond those sent home without an attack",
         max(shy) == shy[0],
     ),
     (
@@ -729,8 +731,8 @@ claims(
 )
 
 # %% [markdown]
-# This surprised us. Thirty ranges of 99 % and thirty relations refuse a quarter of the honest patients, tumours most of all,
-# for tumours *are* unusual. They stop the attacker who does not know them. And one who knows them loses little: within ε
+# This surprised us. Thirty ranges of 99 % and thirty relations refuse a quarter of the honest patients: sixty checks add up.
+# Tumours are hit most, for tumours *are* unusual. They stop the attacker who does not know them. And one who knows them loses little: within ε
 # there are so many records that plausible ones are almost as harmful. Do not conclude that no check can work.
 # Conclude that a check is judged by the attacker who looks through it.
 #
@@ -803,7 +805,7 @@ claims(
 #
 # ## 6 · Whom does the refusal hit?
 #
-# "It refuses a fifth" sounds as if everybody were hit alike. Test each of the 569 records once, by a model and a threshold
+# "It refuses a quarter" sounds as if everybody were hit alike. Test each of the 569 records once, by a model and a threshold
 # that never saw it, and sort by the size of the nuclei.
 
 # %%
@@ -833,8 +835,8 @@ hard, easy = (
 # %%
 claims(
     (
-        "In the fourth fifth more than 30 % are refused, in the first and last fewer "
-        "than 15 %",
+        "Of patients with large nuclei more than 30 % are refused, of those with the "
+        "smallest or largest fewer than 15 %",
         rates["large"] > 0.3 and max(rates[names[0]], rates[names[4]]) < 0.15,
         ", ".join(percent(rate, 0) for rate in rates.values()),
     ),
