@@ -9,7 +9,7 @@ LAB = Lab(
     question="Does the attack survive the physical world?",
     minutes=80,
     difficulty=3,
-    prerequisites=("Lab 01 (gradients in the input)",),
+    prerequisites=("Lab 01 (gradients in the input)", "Lab 02 (transfer)", "Lab 04 (training on the attack)"),
     outcomes=(
         "make a sticker that works in streets it has not seen, by the mean gradient over transformations",
         "count its success on unseen photographs, for both goals, with intervals",
@@ -24,7 +24,7 @@ LAB = Lab(
 THREAT = Threat(
     goal="**integrity**: a STOP sign that is not read, or that is read as a limit of 80, while people still read STOP",
     knowledge="**white-box**: the reader's weights, its defences, and how cameras see",
-    capability="**physical access** to the sign: one print on a fifth of it; neither the camera nor its pictures",
+    capability="**physical access** to the sign: a print on up to a quarter; neither the camera nor its pictures",
     ids=("NISTAML.022", "AML.T0015", "AML.T0041", "AML.T0043.000", "ML01:2023"),
 )
 
@@ -76,14 +76,14 @@ QUIZ = (
         "In the centre of the STOP sign, the hiding sticker makes it “no entry” on most photographs. Is this a flaw of "
         "the network?",
         (
-            "only partly: a white bar on a red sign is that sign, and plain white paper does it as well",
+            "only partly: plain white paper in the same place hides STOP too, though it is less often “no entry”",
             "yes: people would read STOP, whatever is glued over the word",
             "no: any sticker that covers the word does as much",
         ),
         0,
         (
-            "The success is semantic. The control is a bar that needs no computer.",
-            "The word is covered, and a white bar on a red sign means something to them.",
+            "Hiding needs no computer: white paper is the control. That it is “no entry” is the pattern's work.",
+            "The word is covered, and white in the middle of a red sign means something to them.",
             "Blots in the same place leave most of the signs read as STOP by this network.",
         ),
     ),
