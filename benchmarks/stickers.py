@@ -48,7 +48,9 @@ def _contest(nets: dict, textures: Tensor, shape: str, targeted: bool, seeds: in
     runs: dict[str, Callable[[], Tensor]] = {
         harness.OURS: lambda: made(evasion.Photographs(sign, mask, generator=runtime.generator(1)), 24),
         "one photograph": lambda: made(lone, 1),
-        "upside down": lambda: made(evasion.Photographs(sign, mask, generator=runtime.generator(1)), 24).rot90(2, (-2, -1)),
+        "upside down": lambda: made(evasion.Photographs(sign, mask, generator=runtime.generator(1)), 24).rot90(
+            2, (-2, -1)
+        ),
         "chance": lambda: evasion.random_ink(seeds, generator=runtime.generator(2)).to(sign),
         "no sticker": lambda: sign[None, :3],
         "painted by hand: the middle of an 80": lambda: textures[LIMIT][None, :3],
