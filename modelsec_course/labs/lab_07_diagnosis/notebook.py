@@ -450,7 +450,7 @@ claims(
 # %% [markdown]
 # The last line is the control: say "benign" from a score of $t$ on, "malignant" otherwise, and refuse nobody. It sends home the
 # same patients. So it is not the refusal that saves: it is asking for more before saying "benign". What refusing adds is that
-# alarms stay rare. A doctor sees the same healthy people, but none of them is told that they are ill.
+# alarms stay rare. A doctor sees the same healthy people, but hardly any of them is told that they are ill.
 #
 # Here are the 53. In the middle the attacker meets the model alone, on the right the model that may refuse.
 
