@@ -225,13 +225,13 @@ claims(
     (
         "Independent random changes of 0.3 cost less than 3 points",
         control[3] > control[0] - 0.03,
-        points(control[3] - control[0]),
+        f"{points(control[3] - control[0])} points",
     ),
     (
         "All measurements lowered by 0.3 cost more, but at most three quarters of what "
         "the worst case costs",
         lowered < control[3] and exact[0] - lowered < (exact[0] - exact[3]) * 0.75,
-        points(lowered - exact[0]),
+        f"{points(lowered - exact[0])} points",
     ),
 )
 
