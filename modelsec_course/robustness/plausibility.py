@@ -69,7 +69,8 @@ def plausible(x: Tensor, share: float = 0.99, *, relations: bool = False) -> Pla
 def furthest(x: Tensor, w: Tensor, eps: float, region: Plausible) -> tuple[Tensor, Tensor]:
     """The plausible record within L∞ distance eps of each x that raises w·x most: the exact worst case.
 
-    x: (n, d), plausible or not.  w: (d,).
+    x: (n, d), plausible or not.  w: (d,).  Keeps a millionth and the rounding of x's dtype inside the relations'
+    limits, so that the region admits what it returns.
     Returns x_adv (n, d), and reached (n,): False where no record within eps is plausible, and x_adv is x.
     Source: a linear program for each record, solved by scipy.optimize.linprog (HiGHS).
     """
@@ -80,19 +81,20 @@ def furthest(x: Tensor, w: Tensor, eps: float, region: Plausible) -> tuple[Tenso
         shapes = f"{tuple(x.shape)}, {tuple(w.shape)} and {tuple(region.low.shape)}"
         raise ValueError(f"x must be (n, d), w and the region's ranges (d,), but they are {shapes}")
     records, slope, low, high = (_numpy(t) for t in (x, w, region.low, region.high))
-    rows, limits = None, None
-    if len(region.directions):
-        along = _numpy(region.directions)
-        rows = np.vstack([along, -along])
-        limits = np.concatenate([_numpy(region.high_along), -_numpy(region.low_along)])
+    along, low_along, high_along = (_numpy(t) for t in (region.directions, region.low_along, region.high_along))
+    rows = np.vstack([along, -along]) if len(along) else None
     x_adv, reached = records.copy(), np.zeros(len(records), dtype=bool)
     for i, record in enumerate(records):
         least, most = np.maximum(record - eps, low), np.minimum(record + eps, high)
         if (least > most).any():
             continue
+        # HiGHS keeps a limit to 1e-7, and the sums are rounded when they are checked
+        rounding = 1e-6 + 4 * torch.finfo(x.dtype).eps * np.abs(along) @ (np.abs(record) + eps)
+        slack = np.minimum(rounding, (high_along - low_along) / 2)
+        limits = np.concatenate([high_along - slack, -low_along - slack]) if len(along) else None
         solved = linprog(-slope, A_ub=rows, b_ub=limits, bounds=np.stack([least, most], 1), method="highs")
         if solved.status == 0:
-            x_adv[i], reached[i] = solved.x, True
+            x_adv[i], reached[i] = np.clip(solved.x, least, most), True
     return torch.as_tensor(x_adv, dtype=x.dtype, device=x.device), torch.as_tensor(reached, device=x.device)
 
 

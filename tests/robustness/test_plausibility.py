@@ -72,6 +72,18 @@ def test_with_relations_the_result_is_plausible_and_no_sample_does_better():
     assert (best > (some @ w))[reached].any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_region_admits_what_it_returns(dtype):
+    draw = runtime.generator(5)
+    x = (torch.randn(300, 4, generator=draw) @ torch.randn(4, 30, generator=draw)).to(dtype)
+    x = x + 0.2 * torch.randn(300, 30, generator=draw, dtype=dtype)
+    region, w = plausible(x, relations=True), torch.randn(30, generator=draw, dtype=dtype)
+    x_adv, reached = furthest(x[:60], w, 0.3, region)
+    assert reached.sum() > 30
+    assert region.admits(x_adv)[reached].all()
+    assert (x_adv @ w > x[:60] @ w)[reached & region.admits(x[:60])].all()
+
+
 def test_bad_arguments_are_refused():
     x = correlated()
     with pytest.raises(ValueError, match="share must lie in"):

@@ -34,14 +34,14 @@ QUIZ = (
         "A model finds 48 of 53 tumours and clears all 90 healthy people. Which number belongs in its safety report?",
         (
             "its accuracy, 97 %",
-            "its sensitivity, 91 %, with an interval from 48 of 53 found",
             "its sensitivity, 91 %, with an interval from 138 of 143 right",
+            "its sensitivity, 91 %, with an interval from 48 of 53 found",
         ),
-        1,
+        2,
         (
             "The healthy hide the missed: a model that calls everybody healthy has an accuracy of 63 % here.",
-            "79 to 97 %: that is what 53 patients allow you to say.",
             "The right number with the wrong sample: only the 53 who are ill say anything about it.",
+            "79 to 97 %: that is what 53 patients allow you to say.",
         ),
     ),
     Question(
@@ -57,14 +57,14 @@ QUIZ = (
     Question(
         "Checks of plausibility stopped most attacked records. Why did they lower so little what the attacker can do?",
         (
-            "their ranges of 99 % were too wide to notice changes as small as those that the attacker made",
             "among all changes within ε there are plausible ones that are almost as harmful",
+            "their ranges of 99 % were so wide that no change of this size leaves them",
             "the attacker moved fewer measurements",
         ),
-        1,
+        0,
         (
-            "They refused a quarter of the honest patients already, and far more of those with tumours.",
             "The first attack had no reason to look for those. The second had.",
+            "They stopped most records of the attacker who did not know them, and a quarter of the honest ones.",
             "It moved nearly all of them, and gave up only what would have shown.",
         ),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -58,6 +59,18 @@ def logistic(at: Records, strength: float = 1.0) -> nn.Sequential:
         net[0].weight.copy_(torch.stack([-w / 2, w / 2]))
         net[0].bias.copy_(torch.stack([-b / 2, b / 2]))
     return net.eval()
+
+
+def cut_moved(net: nn.Sequential, at: Records, like: nn.Module) -> nn.Sequential:
+    """The linear `net` with another intercept: of the tumours set aside it finds as many as `like` does."""
+    ill = at.z_choose[at.y_choose == MALIGNANT]
+    with torch.no_grad():
+        found = int((like(ill).argmax(1) == MALIGNANT).sum())
+        scores = (net(ill) @ torch.tensor([-1.0, 1.0])).sort().values
+        cut = scores[max(found - 1, 0)] + 1e-4
+        moved = copy.deepcopy(net)
+        moved[0].bias += torch.stack([cut / 2, -cut / 2])
+    return moved
 
 
 def network(at: Records, eps: float, generator: torch.Generator, epochs: int = 60) -> nn.Sequential:

@@ -66,6 +66,12 @@ def _misread(exact):
         )
 
 
+def _on_the_boundary(exact):
+    """A record of class 1 that the attacker moves exactly to a score of 0 is turned: there the model says 0"""
+    x, y, w, b = torch.tensor([[1.0, 0.0]]), torch.tensor([1]), torch.tensor([2.0, -2.0]), torch.tensor(0.0)
+    expect_close(float(exact(x, y, w, b, 0.5, "linf")), 0.0, 0, "score 2, ‖w‖₁ = 4, ε = 0.5")
+
+
 def _a_number(result, args, kwargs) -> None:
     expect(not isinstance(result, Tensor) or result.dim() == 0, "return one number, the share of all records")
     expect(0 <= float(result) <= 1, f"a share lies in [0, 1], but this is {float(result):.3g}")
@@ -97,7 +103,7 @@ EXERCISE = Exercise(
     "07.exact_robust_accuracy",
     title="Exact robust accuracy",
     reference=exact_robust_accuracy,
-    properties=[_by_hand, _zero, _reached("linf"), _reached("l2"), _misread],
+    properties=[_by_hand, _zero, _reached("linf"), _reached("l2"), _misread, _on_the_boundary],
     hints=[
         "A record stands if its score has the right sign, and the attacker cannot change that. By how much can the "
         "score change within ε?",
@@ -114,6 +120,9 @@ EXERCISE = Exercise(
         "L1 for both": functools.partial(_wrong, slope=lambda w, norm: w.abs().sum()),
         "the attacker's norm, not its dual": functools.partial(
             _wrong, slope=lambda w, norm: w.abs().max() if norm == "linf" else w.norm()
+        ),
+        "stands at a score of 0": lambda x, y, w, b, eps, norm="linf": (
+            ((x @ w + b) * (2 * y - 1) / (w.abs().sum() if norm == "linf" else w.norm()) >= eps).double().mean().item()
         ),
         "forgets the intercept": functools.partial(_wrong, intercept=0.0),
         "only among those that are right": functools.partial(_wrong, among_right=True),

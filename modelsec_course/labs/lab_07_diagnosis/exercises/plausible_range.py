@@ -8,7 +8,7 @@ from torch import Tensor
 
 from modelsec_course import robustness, runtime
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
-from modelsec_course.labs.common import argument, expect_tensors
+from modelsec_course.labs.common import argument, expect_tensor
 
 
 def _column(n: int = 101) -> Tensor:
@@ -16,17 +16,23 @@ def _column(n: int = 101) -> Tensor:
     return torch.randperm(n, generator=runtime.generator(0)).float()
 
 
+def _pair(ranges, x: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """low and high as tensors, whether they came as a tuple, a list, a tensor of two rows or arrays."""
+    low, high = (torch.as_tensor(part) for part in ranges(x, share))
+    return low, high
+
+
 def _by_hand(ranges):
     """Of 0, 1, …, 100 the middle 90 % is 5 to 95, the middle 80 % is 10 to 90"""
     for share, want in ((0.9, (5, 95)), (0.8, (10, 90))):
-        low, high = ranges(_column()[:, None], share)
+        low, high = _pair(ranges, _column()[:, None], share)
         expect_close(torch.cat([low, high]), want, 1e-3, f"low and high for share = {share}")
 
 
 def _each_column(ranges):
     """Each column has its own range, whatever its unit"""
     x = torch.stack([_column(), 1000 + 2 * _column(), -0.01 * _column()], 1)
-    low, high = ranges(x, 0.9)
+    low, high = _pair(ranges, x, 0.9)
     expect_close(low, [5, 1010, -0.95], 1e-3, "low")
     expect_close(high, [95, 1190, -0.05], 1e-3, "high")
 
@@ -34,7 +40,7 @@ def _each_column(ranges):
 def _everything(ranges):
     """share = 1 is from the least to the largest"""
     x = torch.randn(50, 4, generator=runtime.generator(1))
-    low, high = ranges(x, 1.0)
+    low, high = _pair(ranges, x, 1.0)
     expect_close(low, x.amin(0), 1e-6, "low")
     expect_close(high, x.amax(0), 1e-6, "high")
 
@@ -42,7 +48,7 @@ def _everything(ranges):
 def _both_tails(ranges):
     """On a lopsided column as many records lie below as above"""
     x = torch.exp(2 * torch.randn(2001, 2, generator=runtime.generator(2)))
-    low, high = ranges(x, 0.95)
+    low, high = _pair(ranges, x, 0.95)
     for side, outside in (("below", x < low), ("above", x > high)):
         count = outside.sum(0).float()
         expect((count - 50).abs() <= 2, f"of 2001 records, 50 should lie {side}, but {count.int().tolist()} do")
@@ -52,14 +58,18 @@ def _outliers(ranges):
     """One slip of the pen changes no range of 90 %"""
     x = _column()[:, None]
     slip = torch.where(x == 100, 1e6, x)
-    for before, after, name in zip(ranges(x, 0.9), ranges(slip, 0.9), ("low", "high"), strict=True):
+    for before, after, name in zip(_pair(ranges, x, 0.9), _pair(ranges, slip, 0.9), ("low", "high"), strict=True):
         expect_close(after, before, 1e-3, f"{name} after 100 became a million")
 
 
 def _two_rows(result, args, kwargs) -> None:
     columns = argument(args, kwargs, 0, "x").shape[1:]
-    expect_tensors(result, low=columns, high=columns)
-    expect(result[0] <= result[1], "low must come first: it exceeds high somewhere")
+    two = isinstance(result, tuple | list | Tensor | np.ndarray) and len(result) == 2
+    expect(two, "return two tensors: low and high")
+    low, high = (torch.as_tensor(part) for part in result)
+    expect_tensor(low, columns, "low")
+    expect_tensor(high, columns, "high")
+    expect(low <= high, "low must come first: it exceeds high somewhere")
 
 
 def plausible_range(x, share=0.99):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -22,9 +23,8 @@ def _by_hand(predict):
 
 def _at_the_threshold(predict):
     """Confidence exactly at the threshold is enough"""
-    expect_close(
-        predict(torch.tensor([[2.0, 2.0, -torch.inf], [1.0, 1.0, 1.0]]), 0.5) >= 0, [True, False], 0, "answered"
-    )
+    said = predict(torch.tensor([[2.0, 2.0, -torch.inf], [1.0, 1.0, 1.0]]), 0.5)
+    expect_close(torch.as_tensor(said) >= 0, [True, False], 0, "answered")
 
 
 def _answers_all(predict):
@@ -38,7 +38,7 @@ def _monotone(predict):
     """Coverage never rises with the threshold, and an answer that stays is the same"""
     logits, before = _logits(), None
     for step in range(21):
-        said = predict(logits, step / 20)
+        said = torch.as_tensor(predict(logits, step / 20))
         answered = said >= 0
         expect((said == logits.argmax(1))[answered], f"at {step / 20} an answer is not the likeliest class")
         if before is not None:
@@ -61,7 +61,21 @@ def _confidence(predict):
         expect_close(predict(logits, threshold), [want], 0, f"the answer at {threshold}")
 
 
+def _large_logits(predict):
+    """Logits of 200 are no trouble: e²⁰⁰ overflows, a softmax does not"""
+    logits = torch.tensor([[200.0, 198.0], [199.0, 203.0], [-200.0, -200.0]])  # .88, .98, .5
+    expect_close(predict(logits, 0.9), [-1, 1, -1], 0, "the answers at 0.9")
+
+
+def _not_rounded(predict):
+    """A confidence just below the threshold is refused: .98999 at .99"""
+    logits = torch.log(torch.tensor([[0.98999, 0.01001], [0.00998, 0.99002]], dtype=torch.float64)).float()
+    expect_close(predict(logits, 0.99), [-1, 1], 0, "the answers at 0.99")
+
+
 def _one_answer_each(result, args, kwargs) -> None:
+    if isinstance(result, list | np.ndarray):
+        result = torch.as_tensor(result)
     expect_tensor(result, (len(argument(args, kwargs, 0, "logits")),), "one answer for each row")
 
 
@@ -84,7 +98,16 @@ EXERCISE = Exercise(
     "07.selective_predict",
     title="The right to say nothing",
     reference=selective_predict,
-    properties=[_by_hand, _at_the_threshold, _answers_all, _monotone, _probabilities, _confidence],
+    properties=[
+        _by_hand,
+        _at_the_threshold,
+        _answers_all,
+        _monotone,
+        _probabilities,
+        _confidence,
+        _large_logits,
+        _not_rounded,
+    ],
     hints=[
         "Confidence is the probability of the likeliest class. Logits are not probabilities yet.",
         "`logits.softmax(1).amax(1)` is the confidence of each row, `logits.argmax(1)` the answer.",
@@ -97,6 +120,12 @@ EXERCISE = Exercise(
         "a sigmoid of each logit": lambda logits, t: _where(logits.argmax(1), logits.sigmoid().amax(1) >= t),
         "the lead over the second": lambda logits, t: _where(
             logits.argmax(1), logits.softmax(1).topk(2, 1).values.diff(dim=1).abs().squeeze(1) >= t
+        ),
+        "e to the logits, which overflows": lambda logits, t: _where(
+            logits.argmax(1), (logits.exp() / logits.exp().sum(1, keepdim=True)).amax(1) >= t
+        ),
+        "rounds the confidence": lambda logits, t: _where(
+            logits.argmax(1), (logits.softmax(1).amax(1) * 1000).round() / 1000 >= t
         ),
         "refuses what is sure": lambda logits, t: _where(logits.argmax(1), logits.softmax(1).amax(1) < t),
         "above, not at the threshold": lambda logits, t: _where(logits.argmax(1), logits.softmax(1).amax(1) > t),

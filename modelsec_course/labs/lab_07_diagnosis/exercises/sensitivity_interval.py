@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import torch
 from scipy.optimize import brentq
 from scipy.stats import beta, binom, norm
@@ -19,31 +20,36 @@ def _ward(found: int, ill: int, healthy: int = 0, refused: int = 0) -> tuple[Ten
     return said.long(), torch.cat([torch.zeros(ill), torch.ones(healthy)]).long()
 
 
+def _numbers(result) -> Tensor:
+    """Share, low and high as one tensor, whether they came as a tuple, a list, a tensor or an array."""
+    return torch.tensor([float(part) for part in result])
+
+
 def _published(sensitivity_interval):
     """95 of 100 found: 0.95, and from 0.8872 to 0.9836, as published"""
-    expect_close(torch.tensor(sensitivity_interval(*_ward(95, 100))), [0.95, 0.887165, 0.983568], 1e-5, "the result")
+    expect_close(_numbers(sensitivity_interval(*_ward(95, 100))), [0.95, 0.887165, 0.983568], 1e-5, "the result")
 
 
 def _none_and_all(sensitivity_interval):
     """None or all of 20: one end is exactly 0 or 1, and the other says what 20 cannot rule out"""
     other = 0.025 ** (1 / 20)
-    expect_close(torch.tensor(sensitivity_interval(*_ward(0, 20))), [0, 0, 1 - other], 1e-5, "nobody found")
-    expect_close(torch.tensor(sensitivity_interval(*_ward(20, 20))), [1, other, 1], 1e-5, "all found")
+    expect_close(_numbers(sensitivity_interval(*_ward(0, 20))), [0, 0, 1 - other], 1e-5, "nobody found")
+    expect_close(_numbers(sensitivity_interval(*_ward(20, 20))), [1, other, 1], 1e-5, "all found")
 
 
 def _only_the_ill_count(sensitivity_interval):
     """The healthy change nothing, whatever the model says of them"""
-    alone = torch.tensor(sensitivity_interval(*_ward(30, 40)))
+    alone = _numbers(sensitivity_interval(*_ward(30, 40)))
     said, y = _ward(30, 40, healthy=400)
     for healthy in (1, 0, -1):
         said[40:] = healthy
-        got = torch.tensor(sensitivity_interval(said, y))
+        got = _numbers(sensitivity_interval(said, y))
         expect_close(got, alone, 1e-6, f"40 ill, and 400 healthy of whom it says {healthy}")
 
 
 def _refused_is_not_found(sensitivity_interval):
     """Someone ill who is refused has not been found, and is still one of the ill"""
-    got = torch.tensor(sensitivity_interval(*_ward(30, 40, refused=10)))
+    got = _numbers(sensitivity_interval(*_ward(30, 40, refused=10)))
     expect_close(got[0], 0.75, 1e-6, "30 of 40 found, 10 refused: the share")
     expect_close(got[1:], statistics.clopper_pearson(30, 40), 1e-5, "30 of 40 found, 10 refused: the interval")
 
@@ -59,12 +65,13 @@ def _each_end(sensitivity_interval):
 def _any_class(sensitivity_interval):
     """`positive` names the class that must be found"""
     said, y = _ward(30, 40, healthy=10)
-    got = torch.tensor(sensitivity_interval(said, y, 1))
+    got = _numbers(sensitivity_interval(said, y, 1))
     expect_close(got, [1.0, *statistics.clopper_pearson(10, 10)], 1e-5, "for positive = 1")
 
 
 def _three_numbers(result, args, kwargs) -> None:
-    expect(isinstance(result, tuple | list) and len(result) == 3, "return three numbers: share, low, high")
+    three = isinstance(result, tuple | list | Tensor | np.ndarray) and len(result) == 3
+    expect(three, "return three numbers: share, low, high")
     low, high = float(result[1]), float(result[2])
     expect(low == low and high == high, "an end is NaN: the beta distribution needs both parameters above 0")
 
