@@ -367,7 +367,7 @@ figures.curves(
     },
     guess=guess_net,
     caption="Two hundred frauds against one bank. Throw the impossible rows away, and "
-    "fraud hardly earns its queries. Search among possible rows, and it pays very well.",
+    "fraud hardly earns its queries. Search among possible rows, and it pays well.",
 )
 
 # %%
