@@ -427,7 +427,7 @@ claims(
 # loss is the price of going on; a fraudster would stop early. Projecting afterwards recovers much of the profit.
 #
 # The feasible search still rises at 300 queries: no worst case. Why more than was planned? The frauds that the trees learned from are
-# small, half of them under about €10, and hardly one reaches €1,000. Larger ones can pass.
+# small, nine in ten under about €300, and hardly one reaches €1,000. Larger ones can pass.
 
 # %% [markdown]
 # ### Your desk
