@@ -720,8 +720,8 @@ claims(
 
 # %% [markdown]
 # A queue of twenty a day catches an attack that stops where the refusals stop. The next attacker aims lower, and pays for it in euros,
-# not in passes. **Defences that look useless in a rate can be worth their cost in money.** But compare the limit on euros with the
-# control: a score limit that refuses about as many honest payments.
+# not in passes. **Defences that look useless in a rate can be worth their cost in money.** But the limit on
+# euros does no more than the control: a lower score limit that refuses about as many honest payments.
 #
 # ## 5 · What is guaranteed
 
