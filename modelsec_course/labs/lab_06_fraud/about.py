@@ -60,7 +60,7 @@ QUIZ = (
         ),
     ),
     Question(
-        "Trees are monotone in ten columns. Which attacker can gain nothing?",
+        "Trees are monotone in ten columns. Which attacker gets no refused payment through?",
         (
             "one who may only raise those columns",
             "one who changes nothing but those columns",

@@ -50,7 +50,7 @@ def _infinite(profit):
     """A change that nobody can buy costs nothing where it was not made"""
     changes = torch.tensor([torch.inf, 3.0])
     got = profit(torch.tensor([50.0, 50.0]), torch.tensor([False, True]), changes, torch.tensor([1, 1]), 0.5, 1.0)
-    expect(not got.isnan().any(), "the profit is NaN where a change of infinite cost was not made: use torch.where")
+    expect(not got.isnan().any(), "the profit is NaN where nobody buys an infinite change (inf · 0): use torch.where")
     expect_close(got, torch.tensor([-1.0, 21.0]), 1e-4, "the profit")
 
 
