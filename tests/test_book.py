@@ -229,7 +229,7 @@ def test_every_formula_of_the_course_is_set(path):
 
 def test_the_course_has_formulas():
     text = "".join(path.read_text(encoding="utf-8") for path in SOLUTIONS)
-    assert text.count("$$") > 40
+    assert text.count("$$") > 60
 
 
 def test_a_formula_that_would_show_as_tex_is_refused():
