@@ -19,6 +19,14 @@ def number(name: str, value: Any, *, low: float = -math.inf, high: float = math.
         raise ValueError(f"{name} must lie in [{low:g}, {high:g}], but it is {value!r}{_and(hint)}")
 
 
+def span(name: str, value: Any, *, low: float = -math.inf, high: float = math.inf) -> None:
+    """Raise unless `value` is a tuple of two numbers in [low, high], the least and the greatest."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise TypeError(f"{name} must be two numbers, the least and the greatest, but it is {value!r}")
+    number(name, value[0], low=low, high=high)
+    number(name, value[1], low=value[0], high=high)
+
+
 def positive(name: str, value: Any, hint: str = "") -> None:
     """Raise unless `value` is a finite number above 0."""
     number(name, value, hint=hint)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from modelsec_course import validation
+from modelsec_course.data.signs.light import blurred, coarseness
 from modelsec_course.evasion.norms import per_input, repeated
 
 __all__ = ["Expectation", "blur", "distance", "eot", "light", "per_picture", "warp"]
@@ -63,25 +64,19 @@ def blur(pictures: Tensor, sigma: float | Tensor) -> Tensor:
     sigma = _each("sigma", sigma, pictures)
     if (sigma < 0).any():
         raise ValueError(f"sigma must be at least 0, but its least is {float(sigma.min()):.3g}")
-    for side in (2, 3):
-        at = torch.arange(pictures.shape[side], dtype=pictures.dtype, device=pictures.device)
-        weights = (-((at[:, None] - at) ** 2) / (2 * sigma.clamp(min=1e-2) ** 2)).exp()
-        weights = weights / weights.sum(3, keepdim=True)
-        pictures = weights @ pictures if side == 2 else pictures @ weights.mT
-    return pictures
+    return blurred(pictures, sigma)
 
 
 def distance(pictures: Tensor, times: float | Tensor) -> Tensor:
     """What is left from so many `times` as far away, cut out and enlarged to the same size: a coarser picture.
 
-    times: at least 1, which changes nothing; one number or (n,). A pixel of the far picture spans `times` of these, a
-    box of variance times²/12 in either direction; a lens and the enlarging add about twice that.
+    times: at least 1, which changes nothing; one number or (n,).
     """
     _pictures(pictures)
     times = _each("times", times, pictures)
     if (times < 1).any():
         raise ValueError(f"times must be at least 1, but its least is {float(times.min()):.3g}: nothing gets sharper")
-    return blur(pictures, 0.5 * (times**2 - 1).sqrt().flatten())
+    return blurred(pictures, coarseness(times))
 
 
 class Expectation(nn.Module):

@@ -73,7 +73,8 @@ def guaranteed_threshold(
     validation.labels(y, logits, "y")
     validation.probability("risk", risk)
     validation.probability("confidence_level", confidence_level)
-    ranked = confidence(logits).sort().values
+    sure, errs = confidence(logits), logits.argmax(1) != y
+    ranked = sure.sort().values
     if not len(ranked):
         raise ValueError("logits must hold at least one input")
     tests = max(1, math.ceil(math.log2(len(ranked))))
@@ -83,8 +84,8 @@ def guaranteed_threshold(
         middle = (bad + good + 1) // 2
         if middle == good:
             break
-        answered = confidence(logits) >= ranked[middle]
-        wrong = int((answered & (logits.argmax(1) != y)).sum())
+        answered = sure >= ranked[middle]
+        wrong = int((answered & errs).sum())
         _, bound = clopper_pearson(wrong, int(answered.sum()), confidence=1 - 2 * doubt)
         if bound <= risk:
             good, best = middle, (float(ranked[middle]), bound)

@@ -119,10 +119,9 @@ def cut_outs(
     Source: DeVries & Taylor, 2017, "Improved Regularization of Convolutional Neural Networks with Cutout".
     """
     validation.count("count", count)
-    if not isinstance(sides, tuple) or len(sides) != 2:
-        raise TypeError(f"sides must be two numbers, the least and the greatest, but it is {sides!r}")
-    validation.count("sides", sides[0])
-    validation.count("sides", sides[1], low=sides[0])
+    validation.span("sides", sides)
+    for side in sides:
+        validation.count("sides", side)
     validation.number("fill", fill)
     validation.randomness("generator", generator)
     generator = generator or runtime.generator(0)

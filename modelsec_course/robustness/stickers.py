@@ -84,10 +84,7 @@ class Stickers:
                 f"textures must be floats (classes, 4, side, side), but are {textures.dtype} {tuple(textures.shape)}"
             )
         validation.count("count", count)
-        if not isinstance(sides, tuple) or len(sides) != 2:
-            raise TypeError(f"sides must be two numbers, the least and the greatest, but it is {sides!r}")
-        validation.number("sides", sides[0], low=0.01, high=1)
-        validation.number("sides", sides[1], low=sides[0], high=1)
+        validation.span("sides", sides, low=0.01, high=1)
         self.textures, self.count, self.sides, self.generator = textures.detach(), count, sides, generator
         self.paint = torch.zeros_like(self.textures[:, :3])
         self.covered = torch.zeros_like(self.textures[:, :1], dtype=torch.bool)

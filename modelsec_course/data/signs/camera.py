@@ -38,11 +38,8 @@ class Conditions:
 
     def __post_init__(self) -> None:
         for name, pair in vars(self).items():
-            if not isinstance(pair, tuple) or len(pair) != 2:
-                raise TypeError(f"{name} must be two numbers, the least and the greatest, but it is {pair!r}")
             low, high = {"width": (0.01, 4), "exposure": (0, 4), "motion": (-9, 9)}.get(name, (-1.2, 1.2))
-            validation.number(name, pair[0], low=low, high=high)
-            validation.number(name, pair[1], low=pair[0], high=high)
+            validation.span(name, pair, low=low, high=high)
 
 
 USUAL = Conditions()

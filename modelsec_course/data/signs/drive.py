@@ -12,7 +12,7 @@ from torch import Tensor
 from modelsec_course import validation
 from modelsec_course.data.signs.camera import TOGETHER, Atlas, checked, homography, on_the_sign
 from modelsec_course.data.signs.dice import Dice
-from modelsec_course.data.signs.light import lit, moved, paint, pole, sensed
+from modelsec_course.data.signs.light import blurred, coarseness, lit, moved, paint, pole, sensed
 from modelsec_course.data.signs.scenery import plane, scenery
 
 __all__ = ["Drive", "approach"]
@@ -50,13 +50,9 @@ class Drive:
         validation.number("far", self.far, low=self.near, high=200, hint="metres to the sign in the first frame")
         validation.number("jitter", self.jitter, low=0, high=4)
         for name in ("aside", "above", "turn", "roll", "width", "exposure"):
-            pair = getattr(self, name)
-            if not isinstance(pair, tuple) or len(pair) != 2:
-                raise TypeError(f"{name} must be two numbers, the least and the greatest, but it is {pair!r}")
             bounds = {"aside": (-10, 10), "above": (-10, 10), "width": (0.1, 1), "exposure": (0, 4)}
             low, high = bounds.get(name, (-0.6, 0.6))
-            validation.number(name, pair[0], low=low, high=high)
-            validation.number(name, pair[1], low=pair[0], high=high)
+            validation.span(name, getattr(self, name), low=low, high=high)
 
     @property
     def distances(self) -> tuple[float, ...]:
@@ -120,7 +116,7 @@ def _frames(atlas: Atlas, labels: Tensor, drive: Drive, size: int, generator: to
     dirt = same.texture("clouds", size, max(1, 64 // size))
     picture = paint(same, sign, dirt) + (1 - sign[:, 3:]) * picture
     picture = lit(same, picture, dirt, same.uniform(*drive.exposure))
-    picture = _coarse(picture, view.blur)
+    picture = blurred(picture, view.blur.view(-1, 1, 1, 1))
     picture = moved(shaky, picture, shaky.uniform(-1.6, 1.4) / 16)
     return sensed(shaky, picture.clamp(0, 1), size).unflatten(0, (n, frames))
 
@@ -140,7 +136,7 @@ def _view(same: Dice, shaky: Dice, drive: Drive, size: int, n: int) -> View:
     roll = constant(drive.roll) + shake(0.02)
     width = constant(drive.width) * (1 + shake(0.06))
     enlarged = size * width / (FOCAL_PIXELS * SIGN_METRES / distance)  # pixels of the picture to one of the camera
-    return View(yaw, pitch, roll, width, shake(0.06), shake(0.06), 0.5 * (enlarged**2 - 1).clamp(min=0).sqrt())
+    return View(yaw, pitch, roll, width, shake(0.06), shake(0.06), coarseness(enlarged.clamp(min=1)))
 
 
 def _metres(drive: Drive, like: Tensor, n: int) -> Tensor:
@@ -157,11 +153,3 @@ def _window(street: Tensor, same: Dice, drive: Drive, size: int, n: int) -> Tens
     frames = drive.frames
     seen = F.grid_sample(street, grid.view(n, frames * size, size, 2), padding_mode="border", align_corners=False)
     return seen.unflatten(2, (frames, size)).transpose(1, 2).flatten(0, 1)
-
-
-def _coarse(picture: Tensor, blur: Tensor) -> Tensor:
-    """Gaussian blur of the standard deviation `blur` (N,), in pixels: what is left of a small sign, enlarged."""
-    at = torch.arange(picture.shape[-1], dtype=picture.dtype, device=picture.device)
-    spread = (-((at[:, None] - at) ** 2) / (2 * blur.clamp(min=0.05).view(-1, 1, 1) ** 2)).exp()
-    rows = (spread / spread.sum(2, keepdim=True))[:, None]
-    return rows @ picture @ rows.mT

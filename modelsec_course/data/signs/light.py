@@ -64,6 +64,25 @@ def lit(dice: Dice, picture: Tensor, dirt: Tensor, exposure: Tensor) -> Tensor:
     return picture * (shade * (1 - haze)) * light + (glare * (1 - haze) + haze * dice.uniform(0.6, 0.85))
 
 
+def coarseness(times: Tensor) -> Tensor:
+    """Standard deviation of the blur, in pixels, of a picture enlarged by `times`, at least 1: (n,).
+
+    A pixel of the small picture spans `times` of these, a box of variance times²/12 in either direction; a lens and
+    the enlarging add about twice that.
+    """
+    return 0.5 * (times**2 - 1).sqrt()
+
+
+def blurred(picture: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur of standard deviation sigma (n or 1, 1, 1, 1), in pixels, of (n, channels, h, w); 0 leaves it."""
+    for side in (2, 3):
+        at = torch.arange(picture.shape[side], dtype=picture.dtype, device=picture.device)
+        weights = (-((at[:, None] - at) ** 2) / (2 * sigma.clamp(min=1e-2) ** 2)).exp()
+        weights = weights / weights.sum(3, keepdim=True)
+        picture = weights @ picture if side == 2 else picture @ weights.mT
+    return picture
+
+
 def moved(dice: Dice, picture: Tensor, length: Tensor) -> Tensor:
     """Motion blur: the mean of three pictures along a stroke of `length` half pictures."""
     angle = dice.uniform(0, 2 * math.pi)

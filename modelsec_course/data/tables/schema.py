@@ -140,12 +140,16 @@ class Schema:
         values = [getattr(f, what) if side is None else f.cost[side] for f in self.features]
         return torch.tensor(values, dtype=like.dtype, device=like.device)
 
+    def bounds(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """What every row keeps in each column, whoever made it: (low, high), shaped like `like` (n, d)."""
+        return self.vector("low", like).expand_as(like), self.vector("high", like).expand_as(like)
+
     def limits(self, reference: Tensor) -> tuple[Tensor, Tensor]:
         """How far an attacker who starts at `reference` (n, d) can set each column: (low, high), (n, d) each.
 
         A column that is not free, or cannot move that way, ends at the reference's own value.
         """
-        low, high = (self.vector(what, reference).expand_as(reference) for what in ("low", "high"))
+        low, high = self.bounds(reference)
         down, up = (self.vector(what, reference) for what in ("down", "up"))
         fixed = torch.ones(len(self.names), dtype=torch.bool, device=reference.device)
         fixed[list(self.free)] = False

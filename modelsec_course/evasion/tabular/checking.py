@@ -54,7 +54,7 @@ def same_rows(x: Tensor, reference: Tensor) -> None:
 def _limits(x: Tensor, schema: Schema, reference: Tensor | None) -> tuple[Tensor, Tensor]:
     """The bounds; before an attacker, how far they can set each column. What is derived follows the others."""
     if reference is None:
-        return schema.vector("low", x).expand_as(x), schema.vector("high", x).expand_as(x)
+        return schema.bounds(x)
     same_rows(x, reference)
     low, high = schema.limits(reference)
     derived = [schema.index(name) for name in schema.derived]

@@ -16,16 +16,11 @@ from torch import Tensor
 
 from modelsec_course.data.tables import Halfspace, Schema
 from modelsec_course.evasion.tabular.checking import feasible
-from modelsec_course.evasion.tabular.projection import project_feasible, separable, substituted
+from modelsec_course.evasion.tabular.projection import distance, project_feasible, separable, substituted
 
 __all__ = ["distance", "nearest"]
 
 WAYS = 64  # combinations of alternatives, `|`, that are tried one by one
-
-
-def distance(x: Tensor, made: Tensor, schema: Schema) -> Tensor:
-    """How far two rows are apart: the sum over the columns that can be set, in units of their scales, (n,)."""
-    return ((made - x).abs() / schema.vector("scale", x))[:, list(schema.free)].sum(1)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from modelsec_course import validation
 from modelsec_course.data.tables import Halfspace, Relation, Schema
 from modelsec_course.evasion.tabular.checking import feasible, same_rows
 
-__all__ = ["fixed_point", "project_feasible", "separable", "substituted"]
+__all__ = ["distance", "fixed_point", "project_feasible", "separable", "substituted"]
 
 
 @torch.no_grad()
@@ -46,6 +46,11 @@ def fixed_point(x: Tensor, reference: Tensor, low: Tensor, high: Tensor, schema:
         found[broken] = mended
         broken = broken[~_related(mended, schema)]
     return torch.where(feasible(found, schema, reference)[:, None], found, reference)
+
+
+def distance(x: Tensor, made: Tensor, schema: Schema) -> Tensor:
+    """How far two rows are apart: the sum over the columns that can be set, in units of their scales, (n,)."""
+    return ((made - x).abs() / schema.vector("scale", x))[:, list(schema.free)].sum(1)
 
 
 def separable(x: Tensor, low: Tensor, high: Tensor, schema: Schema) -> Tensor:
@@ -84,9 +89,8 @@ def _repair(x: Tensor, low: Tensor, high: Tensor, schema: Schema) -> Tensor:
             tried = x[rows]
             for halfspace in branch:
                 tried = schema.derive(_into(tried, low[rows], high[rows], halfspace, schema))
-            moved = ((tried - x[rows]).abs() / schema.vector("scale", x))[:, list(schema.free)].sum(1)
             left = relation.gap(schema.columns(tried))
-            value = moved + torch.where(left > 0, 1e6 + left, left)
+            value = distance(x[rows], tried, schema) + torch.where(left > 0, 1e6 + left, left)
             best, lowest = torch.where((value < lowest)[:, None], tried, best), torch.minimum(value, lowest)
         x[rows] = best
     return x

@@ -86,9 +86,7 @@ def feasible_evasion(
         raise ValueError(f"budget must be at least 0, but it is {budget}")
     if steps and not isinstance(model, nn.Module):
         raise ValueError(f"steps={steps} needs the gradient of a network: leave it for a {type(model).__name__}")
-    project_feasible(x[:0], x[:0], schema)
-    if len(x):
-        project_feasible(x, x, schema)  # raises where a row breaks the rules itself
+    project_feasible(x, x, schema)  # raises where a row breaks the rules itself
     ask = _Asking(scorer(model), x, schema, threshold, budget, value, rules)
     ask(x[:, None], torch.arange(len(x), device=x.device))
     generator, current = generator or runtime.generator(0), x
@@ -110,7 +108,7 @@ class _Asking:
     def __init__(self, score, x, schema, threshold, budget, value, rules) -> None:
         self.score, self.x, self.schema, self.threshold = score, x, schema, threshold
         self.budget, self.value, self.rules, self.used = budget, value, rules, 0
-        self.low, self.high = schema.limits(x) if rules == "project" else _bounds(schema, x)
+        self.low, self.high = schema.limits(x) if rules == "project" else schema.bounds(x)
         n = len(x)
         self.best = x[:, None].expand(n, PARENTS, x.shape[1]).clone()
         self.key = torch.full((n, PARENTS), torch.inf, dtype=torch.float64, device=x.device)
@@ -188,10 +186,6 @@ class _Asking:
         if self.rules in ("project", "ignore"):
             x = torch.where(self.first.isinf()[:, None], self.best[:, 0], x)
         return Evasion(x, self.first.isfinite(), self.first, self.spent, asked, worth)
-
-
-def _bounds(schema: Schema, x: Tensor) -> tuple[Tensor, Tensor]:
-    return schema.vector("low", x).expand_as(x), schema.vector("high", x).expand_as(x)
 
 
 def affordable(made: Tensor, x: Tensor, low: Tensor, high: Tensor, schema: Schema, budget: float) -> Tensor:
