@@ -8,9 +8,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from torch import Tensor
 
 from modelsec_course.lab.charts import numbers
-from modelsec_course.lab.style import STYLE, VERMILION, show
+from modelsec_course.lab.style import BLUE, STYLE, VERMILION, show
+
+SHOWN = 5  # answers, the likeliest first
 
 
 def before_after(
@@ -55,6 +58,22 @@ def paint(ax: Axes, picture: Any, *, smooth: bool = True) -> None:
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
     ax.spines[:].set_visible(False)
+
+
+def answer_bars(ax: Axes, chances: Tensor, names: Sequence[str], truth: int) -> None:
+    """Draw the likeliest answers as bars; the truth in blue and hatched, a wrong first answer in vermilion.
+
+    chances: the probability of every class, (classes,).  names: of the classes.  truth: the right class.
+    """
+    top = chances.topk(SHOWN).indices.tolist()
+    colours = [BLUE if k == truth else VERMILION if k == top[0] else "#BBBBBB" for k in top]
+    bars = ax.barh(range(SHOWN), chances[top].numpy(), color=colours)
+    if truth in top:
+        bars[top.index(truth)].set(hatch="//", edgecolor="white")
+    ax.set(yticks=range(SHOWN), yticklabels=[names[k] for k in top], xlim=(0, 1.02), xticks=(0, 0.5, 1))
+    ax.set_xticklabels(("0", "50 %", "100 %"))
+    ax.invert_yaxis()
+    ax.set_title("its answers", fontsize=10.5, fontweight="normal", loc="center")
 
 
 def _write(ax: Axes, small: str, large: str, colour: str) -> None:

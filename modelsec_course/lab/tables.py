@@ -18,22 +18,25 @@ WIDTHS = (
 )  # columns from which a narrow page shows each row as a list; roles keep it a table
 FIGURES = "0123456789.,+-\N{MINUS SIGN}%\N{NO-BREAK SPACE} ×⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
 
-NARROW = """<style>.msec.msec.bare{container-type:inline-size}
-@container (max-width:46rem){
-.msec.msec table.widest thead{display:none}
-.msec.msec table.widest,.msec.msec table.widest :is(tbody,tr,caption){display:block}
-.msec.msec table.widest :is(td,tbody th){display:flex;justify-content:space-between;gap:1rem;
-padding:.1rem .3rem}
-.msec.msec table.widest tbody th{font-weight:600}
-.msec.msec table.widest td::before{content:attr(data-column);color:var(--soft)}}
-@container (max-width:31rem){
-.msec.msec table.wide thead{display:none}
-.msec.msec table.wide,.msec.msec table.wide :is(tbody,tr,caption){display:block}
-.msec.msec table.wide :is(td,tbody th){display:flex;justify-content:space-between;gap:1rem;
-padding:.1rem .3rem}
-.msec.msec table.wide tbody th{font-weight:600}
-.msec.msec table.wide td::before{content:attr(data-column);color:var(--soft)}}
-</style>"""
+
+def _as_lists(kind: str, width: str) -> str:
+    """The rule by which tables of this class show each row as a list on pages narrower than `width`."""
+    table = f".msec.msec table.{kind}"
+    return (
+        f"@container (max-width:{width}){{\n{table} thead{{display:none}}\n"
+        f"{table},{table} :is(tbody,tr,caption){{display:block}}\n"
+        f"{table} :is(td,tbody th){{display:flex;justify-content:space-between;gap:1rem;\npadding:.1rem .3rem}}\n"
+        f"{table} tbody th{{font-weight:600}}\n"
+        f"{table} td::before{{content:attr(data-column);color:var(--soft)}}}}\n"
+    )
+
+
+NARROW = (
+    "<style>.msec.msec.bare{container-type:inline-size}\n"
+    + _as_lists("widest", "46rem")
+    + _as_lists("wide", "31rem")
+    + "</style>"
+)
 
 
 class Table(Card):

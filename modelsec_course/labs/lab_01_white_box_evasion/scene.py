@@ -6,15 +6,13 @@ from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from modelsec_course.lab.comparison import enlargement, paint
-from modelsec_course.lab.style import BLUE, STYLE, VERMILION
+from modelsec_course.lab.comparison import answer_bars, enlargement, paint
+from modelsec_course.lab.style import STYLE
 
 Perturb = Callable[[nn.Module, Tensor, Tensor, float], Tensor]
-SHOWN = 5  # answers, the likeliest first
 
 
 def attack_a_sign(
@@ -39,22 +37,9 @@ def attack_a_sign(
             for ax, (picture, title) in zip(axes, views, strict=False):
                 paint(ax, picture, smooth=ax is not axes[1])
                 ax.set_title(title, fontsize=10.5, fontweight="normal", loc="center")
-            _answers(axes[3], chances, names, truth)
+            answer_bars(axes[3], chances, names, truth)
         verdict = "still right" if said == truth else f"**wrong**: it says {names[said]}"
         what = f"A sign “{names[truth]}”, {attack}, ε = {eps}/255"
         return fig, f"{what}: the model is {verdict}, {100 * chances[said]:.0f} % sure."
 
     return draw
-
-
-def _answers(ax: Axes, chances: Tensor, names: Sequence[str], truth: int) -> None:
-    """The likeliest answers; the truth in blue and hatched, the model's wrong answer in vermilion."""
-    top = chances.topk(SHOWN).indices.tolist()
-    colours = [BLUE if k == truth else VERMILION if k == top[0] else "#BBBBBB" for k in top]
-    bars = ax.barh(range(SHOWN), chances[top].numpy(), color=colours)
-    if truth in top:
-        bars[top.index(truth)].set(hatch="//", edgecolor="white")
-    ax.set(yticks=range(SHOWN), yticklabels=[names[k] for k in top], xlim=(0, 1.02), xticks=(0, 0.5, 1))
-    ax.set_xticklabels(("0", "50 %", "100 %"))
-    ax.invert_yaxis()
-    ax.set_title("its answers", fontsize=10.5, fontweight="normal", loc="center")

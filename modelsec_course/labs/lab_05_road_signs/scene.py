@@ -8,16 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from modelsec_course import evasion, runtime
 from modelsec_course.data import signs
-from modelsec_course.lab.comparison import paint
-from modelsec_course.lab.style import BLUE, STYLE, VERMILION
+from modelsec_course.lab.comparison import answer_bars, paint
+from modelsec_course.lab.style import STYLE
 
-SHOWN = 5  # answers, the likeliest first
 LARGE = 64  # pixels of a photograph; the reader gets the means of 2×2
 
 
@@ -43,7 +41,7 @@ def glue_it_on(
             for ax, picture, title in ((axes[0], face, "the sign"), (axes[1], photo[0], "the photograph")):
                 paint(ax, picture)
                 ax.set_title(title, fontsize=10.5, fontweight="normal", loc="center")
-            _answers(axes[2], chances, names, truth)
+            answer_bars(axes[2], chances, names, truth)
         verdict = "still **STOP**" if said == truth else f"**{names[said]}**"
         where = f"{right:.2f} to the right and {down:.2f} down, turned by {turn}°"
         view = f"{far:g} × as far, light {light:.1f}, from {side}° to the side"
@@ -71,16 +69,3 @@ def photographed(texture: Tensor, far: float, light: float, side: float) -> Tens
     label = torch.zeros(1, dtype=torch.int64, device=texture.device)
     photo = signs.photograph(texture, label, size=LARGE, generator=runtime.generator(5), conditions=still)
     return evasion.light(evasion.distance(photo, far), light)
-
-
-def _answers(ax: Axes, chances: Tensor, names: Sequence[str], truth: int) -> None:
-    """The likeliest answers; the truth in blue and hatched, a wrong first answer in vermilion."""
-    top = chances.topk(SHOWN).indices.tolist()
-    colours = [BLUE if k == truth else VERMILION if k == top[0] else "#BBBBBB" for k in top]
-    bars = ax.barh(range(SHOWN), chances[top].numpy(), color=colours)
-    if truth in top:
-        bars[top.index(truth)].set(hatch="//", edgecolor="white")
-    ax.set(yticks=range(SHOWN), yticklabels=[names[k] for k in top], xlim=(0, 1.02), xticks=(0, 0.5, 1))
-    ax.set_xticklabels(("0", "50 %", "100 %"))
-    ax.invert_yaxis()
-    ax.set_title("its answers", fontsize=10.5, fontweight="normal", loc="center")
