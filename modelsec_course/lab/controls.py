@@ -1,4 +1,8 @@
-"""A slider that has a name: ipywidgets draws its own from parts that tell a screen reader neither name nor value."""
+"""A slider that has a name, and choices that are a group of their own.
+
+ipywidgets draws sliders from parts that tell a screen reader neither name nor value, and gives radio buttons no group:
+an arrow key on the last answer of a question goes on to the next question, and answers it.
+"""
 
 from __future__ import annotations
 
@@ -130,3 +134,44 @@ def slider(
     made.description, made.name, made.continuous = description, name, continuous
     made.touched, made.untouched = untouched is None, untouched or ""
     return made
+
+
+RENDER_CHOICES = r"""
+function render({ model, el }) {
+  const group = "msec-choices-" + Math.random().toString(36).slice(2);  // a page has many of them
+  el.classList.add("msec-choices");
+  el.setAttribute("role", "radiogroup");
+  el.setAttribute("aria-label", model.get("name"));
+  const inputs = model.get("options").map((words, i) => {
+    const label = document.createElement("label"), input = document.createElement("input");
+    Object.assign(input, { type: "radio", name: group });
+    input.addEventListener("change", () => { model.set("value", i); model.save_changes(); });
+    label.append(input, words);
+    el.append(label);
+    return input;
+  });
+  const update = () => inputs.forEach((input, i) => { input.checked = model.get("value") === i; });
+  el.addEventListener("keydown", event => event.stopPropagation());  // the notebook's own shortcuts
+  model.on("change:value", update);
+  update();
+  return () => model.off("change:value", update);
+}
+export default { render };
+"""
+LOOK_CHOICES = """
+.msec-choices{max-width:52rem}
+.msec-choices label{display:flex;align-items:flex-start;gap:.55rem;width:fit-content;padding:.15rem .4rem;
+line-height:1.5;color:var(--jp-content-font-color1,inherit);font-size:var(--jp-content-font-size1,14px);
+font-family:var(--jp-content-font-family,system-ui,sans-serif);cursor:pointer;border-radius:3px}
+.msec-choices label input{flex:none;margin:4px 0 0;outline:none;accent-color:var(--jp-brand-color1,#1976d2)}
+.msec-choices label:has(input:focus-visible){outline:2px solid var(--jp-brand-color1,#1976d2)}
+"""
+
+
+class Choices(anywidget.AnyWidget):
+    """The browser's own radio buttons, one group: `value` is the number of the option chosen, None before."""
+
+    _esm, _css = RENDER_CHOICES, LOOK_CHOICES
+    value = traitlets.Int(None, allow_none=True).tag(sync=True)
+    options = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    name = traitlets.Unicode().tag(sync=True)

@@ -8,19 +8,12 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from modelsec_course.lab import store
+from modelsec_course.lab.controls import Choices
 from modelsec_course.lab.exercise import Question
 from modelsec_course.lab.markup import PROSE, box, esc, inline, rich
 from modelsec_course.lab.rooms import load
 
-# The choices of ipywidgets are one line high, and cut what does not fit.
-WRAP = """<style>.msec-quiz{margin-bottom:.8rem}
-.msec-quiz .widget-radio-box{max-width:52rem;height:auto;margin:0}
-.msec-quiz .widget-radio{width:100%;height:auto}
-.msec-quiz .widget-radio-box label{display:flex;align-items:flex-start;gap:.55rem;width:fit-content;height:auto;
-padding:.15rem .4rem;margin:0;white-space:normal;line-height:1.5;font-size:var(--jp-content-font-size1,14px);
-font-family:var(--jp-content-font-family,system-ui,sans-serif);cursor:pointer;border-radius:3px}
-.msec-quiz .widget-radio-box label input{flex:none;order:-1;position:static;margin:1px 0 0;outline:none}
-.msec-quiz .widget-radio-box label:has(input:focus-visible){outline:2px solid var(--jp-brand-color1,#1976d2)}
+LOOK = """<style>.msec-quiz{margin-bottom:.8rem}
 .msec-quizzes.widget-vbox{max-width:52rem;box-sizing:border-box;margin:.4rem 0;padding:.7rem 1rem .8rem;
 overflow:hidden;border:1px solid var(--jp-border-color2,rgba(127,127,127,.4));
 border-left:5px solid var(--jp-brand-color1,#1976d2);border-radius:6px;
@@ -37,12 +30,8 @@ class Asked(widgets.VBox):
         prompt = f'<div style="{HEAD}">{esc(place)} {inline(question.prompt)}</div>'
         kept = {} if os.environ.get("MODELSEC_EXPECT") else store.read()[0]["quizzes"].get(number, {})
         self.right = kept.get(store.question_key(question.prompt), {}).get("right", False)  # the latest answer
-        self.choices = widgets.RadioButtons(
-            options=[(option.replace("`", ""), i) for i, option in enumerate(question.options)],
-            value=None,
-            layout=widgets.Layout(width="100%", height="auto"),
-        )
-        self.choices.tooltip = f"Answers to: {question.prompt}"
+        options = [option.replace("`", "") for option in question.options]
+        self.choices = Choices(options=options, name=f"Answers to: {question.prompt}")
         self.feedback = widgets.HTML('<div role="status" aria-live="polite"></div>')
         self.choices.observe(self._chosen, "value")
         super().__init__([widgets.HTML(prompt), self.choices, self.feedback])
@@ -77,7 +66,7 @@ class Quiz(widgets.VBox):
         self._count()
         for asked in self.asked:
             asked.choices.observe(self._count, "value")
-        super().__init__([widgets.HTML(f'{WRAP}<div style="{HEAD}">Quiz</div>'), *self.asked, self.score])
+        super().__init__([widgets.HTML(f'{LOOK}<div style="{HEAD}">Quiz</div>'), *self.asked, self.score])
         self.add_class("msec-quizzes")
 
     def _count(self, _: object = None) -> None:
