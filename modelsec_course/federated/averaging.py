@@ -85,10 +85,11 @@ def _batches(owners: Tensor, clients: Tensor, size: int, draw: torch.Generator) 
     """One epoch: rows (k, size) in a new order, and each one's share of its client's batch, 0 where that is short."""
     mine = owners[None] == clients[:, None]  # (k, n)
     dice = torch.rand(mine.shape, generator=draw, device=draw.device).to(owners.device)
-    order = dice.masked_fill(~mine, torch.inf).argsort(1)  # own rows first, shuffled
     held = mine.sum(1, keepdim=True)
+    most = int(held.max())
+    order = dice.masked_fill(~mine, torch.inf).topk(most, largest=False).indices  # own rows first, shuffled
     batches = []
-    for at in range(0, int(held.max()), size):
+    for at in range(0, most, size):
         rows = order[:, at : at + size]
         real = torch.arange(at, at + rows.shape[1], device=owners.device) < held
         batches.append((rows, real / real.sum(1, keepdim=True).clamp_min(1)))

@@ -17,6 +17,7 @@ __all__ = ["MODULUS", "agreed_mask", "decode", "encode", "expand", "key_pair", "
 
 MODULUS = 2**32  # sums are taken modulo this, so that a mask, uniform over it, hides a vector perfectly
 BASE = 3
+EXPONENT = 2**256  # secrets below this: in Diffie–Hellman, twice as many bits as the strength wanted are enough
 
 
 def encode(vectors: Tensor, clients: int, bits: int = 16) -> Tensor:
@@ -49,7 +50,7 @@ def key_pair(dice: random.Random) -> tuple[int, int]:
 
     This group is easy to read and too weak to use: a product takes X25519 from a library.
     """
-    secret = dice.randrange(2, PRIME - 1)
+    secret = dice.randrange(2, EXPONENT)
     return secret, pow(BASE, secret, PRIME)
 
 

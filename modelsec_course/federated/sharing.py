@@ -26,7 +26,7 @@ def share(secret: int, holders: int, threshold: int, dice: random.Random) -> dic
     if not 0 <= secret < PRIME:
         raise ValueError("secret must lie in [0, 2**521 - 1): split a longer one")
     coefficients = [secret] + [dice.randrange(PRIME) for _ in range(threshold - 1)]
-    return {at: sum(c * pow(at, k, PRIME) for k, c in enumerate(coefficients)) % PRIME for at in range(1, holders + 1)}
+    return {at: _value(coefficients, at) for at in range(1, holders + 1)}
 
 
 def recover(shares: Mapping[int, int]) -> int:
@@ -41,3 +41,11 @@ def recover(shares: Mapping[int, int]) -> int:
                 above, below = above * other % PRIME, below * (other - at) % PRIME
         secret += value * above * pow(below, -1, PRIME)
     return secret % PRIME
+
+
+def _value(coefficients: list[int], at: int) -> int:
+    """The polynomial's value modulo PRIME, by Horner's rule: coefficients from the constant one on."""
+    value = 0
+    for coefficient in reversed(coefficients):
+        value = (value * at + coefficient) % PRIME
+    return value

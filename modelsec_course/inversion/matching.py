@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from modelsec_course import runtime, validation
 from modelsec_course.inversion.distances import DISTANCES
 from modelsec_course.inversion.lbfgs import Objective, lbfgs
+from modelsec_course.inversion.matrices import AsMatrices
 from modelsec_course.models import frozen
 
 __all__ = ["GradientInversion", "invert_gradient"]
@@ -124,7 +125,8 @@ def _objective(model: nn.Module, sent: list[Tensor], split: Callable, distance: 
         flat, weights = flat.detach().requires_grad_(), [copy.detach().requires_grad_() for copy in copies]
         x, y = split(flat)
         own = dict(zip(names, weights, strict=True))  # each search has weights, and so gradients, of its own
-        logits = forward(own, x)
+        with AsMatrices():
+            logits = forward(own, x)
         loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(0, 1), reduction="sum") / x.shape[1]
         losses = distance(sent, torch.autograd.grad(loss, weights, create_graph=True))
         if tv:

@@ -33,7 +33,7 @@ def curves(
     roles: Mapping[str, str] | None = None,
     guess: Guess | None = None,
 ) -> None:
-    """Lines over a common `x`, each labelled at its end.
+    """Lines over a common `x`, each labelled at its end; one goes straight from point to point over what is NaN.
 
     bands: (low, high) around a line, by its label.  marks: a dotted vertical line at x, by its text.
     percent: the values are shares, shown as %.  log: "x", "y" or "xy"; at most eight values of `x` are its ticks.
@@ -46,7 +46,10 @@ def curves(
         drawn, colours = {}, _colours(ys, roles)
         for i, (label, y) in enumerate(ys.items()):
             look = {"color": colours[label], "linestyle": DASHES[i % 7], "marker": MARKERS[i % 7]}
-            drawn[label] = axes.plot(x, numbers(y), **look, markevery=max(1, len(x) // 12))[0]
+            heights = numbers(y)
+            measured = ~np.isnan(heights)
+            every = max(1, len(x) // 12)
+            drawn[label] = axes.plot(x[measured], heights[measured], **look, markevery=every)[0]
             if bands and label in bands:
                 low, high = map(numbers, bands[label])
                 axes.fill_between(x, low, high, color=colours[label], alpha=0.18, linewidth=0)
