@@ -54,7 +54,7 @@ def test_the_quick_robustness_suite_fills_its_table():
         "Square, L∞": (2 + 6, {"torchattacks", "ART"}),
         "Square, L2": (2, {"torchattacks", "ART"}),
         "HopSkipJump": (1, {"foolbox", "ART"}),
-        "Ensemble": (7, {"torchattacks"}),
+        "Ensemble": (2, {"torchattacks"}),
         "Certification": (1, {"ART"}),
         "An epoch": (1, {"torchattacks", "ART"}),
     }

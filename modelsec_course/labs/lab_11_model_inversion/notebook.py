@@ -331,7 +331,7 @@ def invert(door, prior, T):
         doors[door],
         names,
         priors[prior],
-        steps=100,
+        steps=75,
         temperature=T,
         generator=runtime.generator(3),
     ).x

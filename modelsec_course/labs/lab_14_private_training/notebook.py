@@ -268,7 +268,7 @@ guess_cost = predict(
 )
 
 # %%
-BUDGETS, SEEDS = [0.5, 1.0, 3.0, 8.0], range(5)
+BUDGETS, SEEDS = [0.5, 1.0, 3.0, 8.0], range(3)
 LEARNING_RATE = {0.5: 1.0, 1.0: 2.0, 3.0: 4.0, 8.0: 4.0}  # less noise: longer steps
 noise = {eps: privacy.noise_multiplier(eps, DELTA, RATE, STEPS) for eps in BUDGETS}
 
@@ -322,7 +322,7 @@ figures.curves(
     guess=guess_cost,
     xlabel=f"ε, at δ = {number(DELTA)}",
     ylabel="test accuracy",
-    caption="1,437 training digits, 50 steps of 719 records on average. Mean of five "
+    caption="1,437 training digits, 50 steps of 719 records on average. Mean of three "
     "runs; bands: worst and best. Softmax regression without privacy: "
     f"{percent(without['softmax regression'])}.",
 )
