@@ -12,8 +12,8 @@ from pathlib import Path
 import matplotlib
 import nbformat
 import pytest
-
 import victims
+
 from modelsec_course import runtime, zoo
 
 LABS = sorted((Path(__file__).parent.parent / "solutions").glob("[0-9][0-9]_*.ipynb"))

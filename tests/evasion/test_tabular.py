@@ -1,5 +1,7 @@
 """Evasion in tables: nothing that is infeasible ever leaves, and what is said of money adds up."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -151,6 +153,41 @@ def test_three_curves_over_the_budget(bank):
     rates = [curves["project"].rate(queries) for queries in range(1, 201)]
     assert rates == sorted(rates)
     assert rates[0] == 0
+
+
+def test_the_attackers_own_columns_decide_not_what_becomes_of_broken_rows(bank):
+    """Discarding finds as much as projecting when both move what can be set, and next to nothing when all moves."""
+    trees, threshold, caught = bank
+    search = functools.partial(tabular.feasible_evasion, trees, caught, TABLE, threshold=threshold, queries=200)
+    found = {rules: search(rules=rules, columns="own") for rules in ("project", "reject", "afterwards")}
+    for outcome in found.values():
+        assert tabular.feasible(outcome.x, TABLE, caught).all()
+    rates = {rules: outcome.rate(200) for rules, outcome in found.items()}
+    assert min(rates.values()) > 0.6
+    assert max(rates.values()) - min(rates.values()) < 0.15
+    assert search(rules="reject").rate(200) < 0.15
+    same = search(columns="all")  # what is projected has moved its own columns only
+    assert torch.equal(same.x, found["project"].x)
+
+
+def test_what_is_entered_keeps_limits_counts_and_what_follows_but_not_every_relation():
+    draw = runtime.generator(3)
+    x = payments.simulate(customers=100, days=10, generator=draw).x[:300]
+    wild = x + 3 * TABLE.vector("scale", x) * torch.randn(x.shape, generator=draw)
+    made = tabular.entered(wild, x, TABLE)
+    low, high = TABLE.limits(x)
+    own = list(TABLE.free)
+    assert ((made >= low - 1e-4) & (made <= high + 1e-4))[:, own].all()
+    fixed = [k for k in range(x.shape[1]) if k not in own and TABLE.names[k] not in TABLE.derived]
+    assert torch.equal(made[:, fixed], x[:, fixed])
+    whole = [k for k in TABLE.whole if k in own]
+    assert torch.equal(made[:, whole], made[:, whole].round())
+    torch.testing.assert_close(TABLE.derive(made.clone()), made)
+    assert not tabular.feasible(made, TABLE, x).all()
+    good = tabular.feasible(made, TABLE, x)
+    torch.testing.assert_close(tabular.project_feasible(wild, x, TABLE)[good], made[good])
+    with pytest.raises(ValueError, match="reference"):
+        tabular.entered(wild[:5], x, TABLE)
 
 
 def test_success_is_what_the_model_says_of_the_rows_that_are_returned(bank):

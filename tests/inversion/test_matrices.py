@@ -17,7 +17,7 @@ def drawn(*shape, seed=0):
 
 
 @pytest.mark.parametrize(
-    ("stride", "padding", "dilation"), itertools.product((1, 2, (2, 1)), (0, 1, (2, 0)), (1, 2, (1, 2)))
+    ("stride", "padding", "dilation"), list(itertools.product((1, 2, (2, 1)), (0, 1, (2, 0)), (1, 2, (1, 2))))
 )
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_product_is_the_convolution(stride, padding, dilation, bias):
@@ -38,8 +38,9 @@ def test_products_are_taken_and_only_where_they_can_be():
         of["groups"] = F.conv2d(x, weight[:, :2], drawn(4), groups=2)
         of["named"] = F.conv2d(x, weight, drawn(4), padding="same")
         of["single"] = F.conv2d(x[0], weight, drawn(4))
-    assert {name: "Convolution" in type(out.grad_fn).__name__ for name, out in of.items()}["plain"] is False
-    assert "Convolution" in type(of["groups"].grad_fn).__name__ and "Convolution" in type(of["named"].grad_fn).__name__
+    kept = [name for name, out in of.items() if "Convolution" in str(out.grad_fn)]
+    assert kept[:2] == ["groups", "named"]
+    assert "plain" not in kept
     torch.testing.assert_close(of["groups"], F.conv2d(x, weight[:, :2], drawn(4), groups=2))
     torch.testing.assert_close(of["named"], F.conv2d(x, weight, drawn(4), padding="same"))
     torch.testing.assert_close(of["single"], F.conv2d(x[0], weight, drawn(4)))

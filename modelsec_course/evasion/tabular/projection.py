@@ -11,7 +11,7 @@ from modelsec_course import validation
 from modelsec_course.data.tables import Halfspace, Relation, Schema
 from modelsec_course.evasion.tabular.checking import feasible, same_rows
 
-__all__ = ["distance", "fixed_point", "project_feasible", "separable", "substituted"]
+__all__ = ["distance", "entered", "fixed_point", "project_feasible", "separable", "substituted"]
 
 
 @torch.no_grad()
@@ -33,6 +33,15 @@ def project_feasible(x: Tensor, reference: Tensor, schema: Schema, *, rounds: in
         row = int((~sound).nonzero()[0])
         raise ValueError(f"row {row} of reference breaks the table's rules: ask evasion.broken_rules which")
     return fixed_point(x, reference, *schema.limits(reference), schema, rounds)
+
+
+def entered(x: Tensor, reference: Tensor, schema: Schema) -> Tensor:
+    """Rows as an attacker can enter them: own columns within their limits, counts rounded; derived columns follow.
+
+    x, reference: (n, d), see `project_feasible`, of which this is the first half: a relation may still be broken.
+    """
+    same_rows(x, reference)
+    return schema.derive(separable(x, *schema.limits(reference), schema))
 
 
 def fixed_point(x: Tensor, reference: Tensor, low: Tensor, high: Tensor, schema: Schema, rounds: int = 10) -> Tensor:

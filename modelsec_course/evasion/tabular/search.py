@@ -13,13 +13,14 @@ from torch import Generator, Tensor, nn
 from modelsec_course import runtime, validation
 from modelsec_course.data.tables import Schema
 from modelsec_course.evasion.tabular.checking import feasible
-from modelsec_course.evasion.tabular.projection import fixed_point, project_feasible
+from modelsec_course.evasion.tabular.projection import fixed_point, project_feasible, separable
 from modelsec_course.evasion.tabular.scoring import scorer
 from modelsec_course.evasion.tabular.variation import children, downhill
 
 __all__ = ["RULES", "Evasion", "feasible_evasion"]
 
 RULES = ("project", "reject", "afterwards", "ignore")
+COLUMNS = ("all", "own")
 PARENTS = 4
 
 
@@ -58,6 +59,7 @@ def feasible_evasion(
     budget: float = math.inf,
     value: Callable[[Tensor, Tensor], Tensor] | None = None,
     rules: str = "project",
+    columns: str = "all",
     evolve: bool = True,
     generator: Generator | None = None,
 ) -> Evasion:
@@ -69,9 +71,10 @@ def feasible_evasion(
     model: a scikit-learn classifier, a network or a function, see `scorer`.  x: (n, d), rows that keep the rules.
     queries: the most for each row.  budget: the most that a change may cost, in the schema's money.
     value(rows, x) -> (n,): what a passing row is worth.
-    rules: "project" makes every candidate feasible before it is asked about. The controls search among all rows inside
-    the columns' bounds: "ignore" counts every one that passes, "reject" only those that are feasible as they are,
-    "afterwards" projects those that pass and asks once more.
+    rules: "project" makes every candidate feasible before it is asked about. The controls do not: "ignore" counts every
+    one that passes, "reject" only those that are feasible as they are, "afterwards" projects those that pass and asks
+    once more.  columns: what these controls move: "all" columns inside their bounds, or the attacker's "own", as
+    `entered`: within their limits, counts rounded, derived columns following.
     evolve: False moves x itself each time, the control without a search.
     Source: Simonetto, Ghamizi & Cordy, 2024, "Constrained Adaptive Attack: Effective Adversarial Attack Against Deep
     Neural Networks for Tabular Data" (gradient, then evolution).
@@ -80,6 +83,7 @@ def feasible_evasion(
         validation.count(name, number, low=least)
     validation.number("threshold", threshold)
     validation.one_of("rules", rules, RULES)
+    validation.one_of("columns", columns, COLUMNS)
     validation.flag("evolve", evolve)
     validation.randomness("generator", generator)
     if not budget >= 0:
@@ -87,7 +91,8 @@ def feasible_evasion(
     if steps and not isinstance(model, nn.Module):
         raise ValueError(f"steps={steps} needs the gradient of a network: leave it for a {type(model).__name__}")
     project_feasible(x, x, schema)  # raises where a row breaks the rules itself
-    ask = _Asking(scorer(model), x, schema, threshold, budget, value, rules)
+    own = rules == "project" or columns == "own"
+    ask = _Asking(scorer(model), x, schema, threshold, budget, value, rules, own)
     ask(x[:, None], torch.arange(len(x), device=x.device))
     generator, current = generator or runtime.generator(0), x
     for _ in range(min(steps, queries - 1)):
@@ -97,7 +102,7 @@ def feasible_evasion(
         ask(current[rows][:, None], rows)
     while len(rows := ask.standing()) and (left := queries - ask.used) > 0:
         parents = ask.best if evolve else x[:, None]
-        candidates = children(parents[rows], schema, min(at_once, left), generator, every=rules != "project")
+        candidates = children(parents[rows], schema, min(at_once, left), generator, every=not own)
         ask(candidates, rows)
     return ask.outcome()
 
@@ -105,10 +110,10 @@ def feasible_evasion(
 class _Asking:
     """The model, what it was asked, and the best rows so far: `best` (n, parents, d), the first of them the best."""
 
-    def __init__(self, score, x, schema, threshold, budget, value, rules) -> None:
+    def __init__(self, score, x, schema, threshold, budget, value, rules, own) -> None:
         self.score, self.x, self.schema, self.threshold = score, x, schema, threshold
-        self.budget, self.value, self.rules, self.used = budget, value, rules, 0
-        self.low, self.high = schema.limits(x) if rules == "project" else schema.bounds(x)
+        self.budget, self.value, self.rules, self.own, self.used = budget, value, rules, own, 0
+        self.low, self.high = schema.limits(x) if own else schema.bounds(x)
         n = len(x)
         self.best = x[:, None].expand(n, PARENTS, x.shape[1]).clone()
         self.key = torch.full((n, PARENTS), torch.inf, dtype=torch.float64, device=x.device)
@@ -123,10 +128,12 @@ class _Asking:
         return self.first.isinf().nonzero().flatten()
 
     def allowed(self, candidates: Tensor, rows: Tensor) -> Tensor:
-        """Candidates as they are asked about: projected and affordable, or only inside the columns' bounds."""
+        """Candidates as they are asked about: projected and affordable, or as entered, or only inside their bounds."""
         low, high, x = self.low[rows], self.high[rows], self.x[rows]
-        if self.rules != "project":
+        if not self.own:
             return candidates.clamp(low, high)
+        if self.rules != "project":
+            return self.schema.derive(separable(candidates, low, high, self.schema))
         made = fixed_point(candidates, x, low, high, self.schema)
         return affordable(made, x, low, high, self.schema, self.budget)
 

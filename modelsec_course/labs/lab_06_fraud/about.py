@@ -13,7 +13,7 @@ LAB = Lab(
     outcomes=(
         "write down which rows of a table can exist, and what an attacker pays to make one",
         "attack boosted trees with payments that can be made, and count the result in money",
-        "say why throwing impossible rows away afterwards makes a weak bank look safe",
+        "say which search makes a weak bank look safe, and why",
         "prove what monotone trees stop, and attack every other defence again",
     ),
     seconds=40,
@@ -54,8 +54,8 @@ QUIZ = (
         ),
         1,
         (
-            "The search spent its queries on impossible rows. One that stays among possible rows finds far more.",
-            "Neither number is the fraudster's. A search that projects each candidate lies between, here near the top.",
+            "The search moved what no fraudster can set. A fraudster's own moves find far more, even with discarding.",
+            "Neither number is the fraudster's. A search with their own moves lies between, here near the top.",
             "No bank receives the rows behind that number.",
         ),
     ),

@@ -16,7 +16,7 @@ from modelsec_course.lab.style import BLACK, BLUE, GREEN, GREY, STYLE, VERMILION
 
 
 def desk(model: Any, threshold: float, reference: Tensor, prices: tabular.Prices) -> Callable[..., tuple[Figure, str]]:
-    """A scene: set a payment by hand. Each new setting is one query, and is paid for.
+    """A scene: set a payment by hand. Each new setting that can exist is one query, and is paid for.
 
     model: see `tabular.scorer`.  reference: (d,), the payment as it was planned, which the bank refuses.
     """
@@ -37,8 +37,9 @@ def desk(model: Any, threshold: float, reference: Tensor, prices: tabular.Prices
 
     def draw(**settings: Any) -> tuple[Figure, str]:
         row = made(**settings)
-        tried.add(tuple(settings.values()))
         broken = list(tabular.broken_rules(row, SCHEMA, planned))
+        if not broken:
+            tried.add(tuple(settings.values()))
         now, price = score(row).item(), SCHEMA.price(row, planned)
         passed = now < threshold and not broken
         taken = prices.resale * row[0, 0].item() if passed else 0.0

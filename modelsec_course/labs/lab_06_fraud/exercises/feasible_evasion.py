@@ -10,7 +10,7 @@ from modelsec_course import runtime
 from modelsec_course.data import payments
 from modelsec_course.evasion import tabular
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
-from modelsec_course.labs.common import expect_draws, shaped_like_x
+from modelsec_course.labs.common import Watched, expect_draws, shaped_like_x
 from modelsec_course.labs.lab_06_fraud.exercises.shared import suspicion
 
 TABLE = payments.SCHEMA
@@ -22,7 +22,10 @@ def _budget(evade):
     for queries in (1, 7):
         score.rows, score.asked = 0, []
         evade(score, x, TABLE, threshold - 100, queries, runtime.generator(0))  # nothing passes
-        expect(score.asked and torch.equal(score.asked[0], x), "the first batch asked about must be x itself")
+        asked = torch.cat(score.asked) if score.asked else x[:0]
+        unasked = (~(x[:, None] == asked).all(2).any(1)).sum().item()
+        expect(unasked == 0, f"it never asked about {unasked} of the {len(x)} payments as they are")
+        expect(torch.equal(asked[0], x[0]), "the first row asked about must be the first of x, as it is")
         expect(
             score.rows <= queries * len(x),
             f"{len(x)} payments and {queries} queries each: it asked about {score.rows} rows, not {queries * len(x)}",
@@ -93,6 +96,12 @@ def _stops(evade):
     score.rows = 0
     evade(score, x, TABLE, threshold, 15, runtime.generator(5))
     expect(score.rows < 15 * len(x), "some passed on the way, yet it went on asking about them")
+    flat = Watched(lambda rows: torch.full_like(rows[:, 0], threshold))
+    evade(flat, x, TABLE, threshold, 3, runtime.generator(5))
+    expect(
+        flat.rows == 3 * len(x),
+        f"a score of exactly the threshold is refused, yet of {3 * len(x)} queries it used {flat.rows}",
+    )
 
 
 def _seeded(evade):
@@ -117,7 +126,7 @@ def feasible_evasion(score, x, schema, threshold, queries, generator):
 
 def _masked(
     score, x, schema, threshold, queries, generator, *,
-    project="asked", extra=0, keep="better", stop=True, base="best", start="ask", seeded=True,
+    project="asked", extra=0, keep="better", stop=True, base="best", start="ask", seeded=True, still=torch.ge,
 ):  # fmt: skip
     """With masks in place of numbers of rows."""
     best, lowest = x.clone(), torch.full_like(x[:, 0], torch.inf)
@@ -125,7 +134,7 @@ def _masked(
         lowest = score(x)
     draw = generator if seeded else runtime.generator(0)
     for _ in range(queries - (start == "ask") + extra):
-        standing = (lowest >= threshold) | (not stop)
+        standing = still(lowest, threshold) | (not stop)
         if not standing.any():
             break
         here = {"best": best, "x": x}[base][standing]
@@ -166,6 +175,7 @@ EXERCISE = Exercise(
         "climbs": functools.partial(_masked, keep="worse"),
         "always starts from x": functools.partial(_masked, base="x"),
         "goes on after a payment passes": functools.partial(_masked, stop=False),
+        "takes a score at the threshold for a pass": functools.partial(_masked, still=torch.gt),
         "never asks about x itself": functools.partial(_masked, start=""),
         "draws from a seed of its own": functools.partial(_masked, seeded=False),
         "does nothing": lambda score, x, schema, threshold, queries, generator: x.clone(),
