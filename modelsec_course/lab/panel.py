@@ -99,7 +99,7 @@ def next_step(exercise: Exercise) -> str:
     rest = list(load(number).exercises.values()) if number in labs() else []
     after = rest[rest.index(exercise) + 1 :] if exercise in rest else []
     if not after:
-        return "**Next:** this was the lab's last exercise. Read on to its quiz and its closing card."
+        return "**Next:** this was the lab's last exercise. The lab goes on, to its quiz and its closing card."
     return f"**Next:** read on to exercise {len(rest) - len(after) + 1} of {len(rest)}, {after[0].title}."
 
 

@@ -84,7 +84,7 @@ def test_a_passed_panel_names_the_next_step(double):
     html = Panel(Report(double, "pass")).html()
     assert "<strong>Next:</strong> read on to exercise 2 of 2, Logits of a model." in html
     last = repr(Panel(Report(find("98.model"), "pass")))
-    assert "Next: this was the lab's last exercise. Read on to its quiz and its closing card." in last
+    assert "Next: this was the lab's last exercise. The lab goes on, to its quiz and its closing card." in last
     assert "Next:" not in Panel(Report(double, "fail")).html()
 
 

@@ -404,7 +404,7 @@ def painted(y, mask, seed, samples=8, one_photo=False, targeted=True, model=read
     """Three signs with the library's stickers, from three starts."""
     draw = runtime.generator(seed)
     shots = evasion.Photographs(stop, mask, generator=draw, one_photo=one_photo)
-    how = {"targeted": targeted, "steps": 30, "samples": samples}
+    how = {"targeted": targeted, "steps": 20, "samples": samples}
     return evasion.stick(stop, evasion.sticker(model, shots, begin, y, **how), mask)
 
 
@@ -876,18 +876,14 @@ usual = zoo.load("signs-cnn", device=device)
 hardened = zoo.load("signs-cnn-stickers", device=device)
 square = sticker_mask(stop, (-0.22, -0.22, 0.22, 0.22))  # 7 % of the sign
 thin = sticker_mask(stop, (-0.49, -0.1, 0.49, 0.1))  # as much, across the word
-hiding = {"small square": square, "thin bar": thin, "bars": bars}
-goals = {f"{name}, hide": (STOP, mask, False) for name, mask in hiding.items()}
-goals["centre, 80"] = (LIMIT, centre, True)
 fallen = {}
-for goal, (y, mask, targeted) in goals.items():
-    old = painted(y, mask, 56, targeted=targeted, model=usual)
-    fresh = painted(y, mask, 56, targeted=targeted, model=hardened)
-    shares = [
-        read_as(model, textures)[y]
+for shape, mask in {"small square": square, "thin bar": thin, "bars": bars}.items():
+    old = painted(STOP, mask, 56, targeted=False, model=usual)
+    fresh = painted(STOP, mask, 56, targeted=False, model=hardened)
+    fallen[shape] = [
+        1 - read_as(model, textures)[STOP]
         for model, textures in ((usual, old), (hardened, old), (hardened, fresh))
     ]
-    fallen[goal] = shares if targeted else [1 - share for share in shares]
 kinds = torch.arange(240, device=device) % 24
 street = signs.photograph(
     signs.templates().to(device), kinds, generator=runtime.generator(57)
@@ -899,13 +895,13 @@ plain = [
 figures.table(
     [
         *(
-            (goal, *(percent(share, 0) for share in shares))
-            for goal, shares in fallen.items()
+            (shape, *(percent(share, 0) for share in shares))
+            for shape, shares in fallen.items()
         ),
         ("bars, white paper", *(percent(share, 0) for share in plain), "the same"),
     ],
     ["sticker", "trained as usual", "hardened, yesterday's", "hardened, fresh"],
-    "Three stickers in turn, and white paper, on 240 unseen photographs: success.",
+    "STOP hidden, on 240 unseen photographs; three stickers of each shape in turn.",
 )
 
 # %%
@@ -918,25 +914,19 @@ claims(
     (
         "A fresh small square hides STOP on less than half as many photographs as "
         "from the network trained as usual",
-        fallen["small square, hide"][2] < fallen["small square, hide"][0] / 2,
-        f"{percent(fallen['small square, hide'][0], 0)} → "
-        f"{percent(fallen['small square, hide'][2], 0)}",
+        fallen["small square"][2] < fallen["small square"][0] / 2,
+        f"{percent(fallen['small square'][0], 0)} → "
+        f"{percent(fallen['small square'][2], 0)}",
     ),
     (
         "A fresh thin bar of the same area: on at least twice as many as the square",
-        fallen["thin bar, hide"][2] > 2 * fallen["small square, hide"][2],
-        percent(fallen["thin bar, hide"][2], 0),
-    ),
-    (
-        "Yesterday's 80 in the centre loses more than 10 points",
-        fallen["centre, 80"][1] < fallen["centre, 80"][0] - 0.1,
-        f"{percent(fallen['centre, 80'][0], 0)} → "
-        f"{percent(fallen['centre, 80'][1], 0)}",
+        fallen["thin bar"][2] > 2 * fallen["small square"][2],
+        percent(fallen["thin bar"][2], 0),
     ),
     (
         "A fresh sticker on the bars hides STOP on more than 75 %",
-        fallen["bars, hide"][2] > 0.75,
-        percent(fallen["bars, hide"][2], 0),
+        fallen["bars"][2] > 0.75,
+        percent(fallen["bars"][2], 0),
         guess_trained,
     ),
     (
