@@ -912,9 +912,9 @@ claims(
         f"{percent(clean[0])} → {percent(clean[1])}",
     ),
     (
-        "A fresh small square hides STOP on less than half as many photographs as "
+        "A fresh small square hides STOP on at least a third fewer photographs than "
         "from the network trained as usual",
-        fallen["small square"][2] < fallen["small square"][0] / 2,
+        fallen["small square"][2] < fallen["small square"][0] * 2 / 3,
         f"{percent(fallen['small square'][0], 0)} → "
         f"{percent(fallen['small square'][2], 0)}",
     ),
