@@ -907,21 +907,16 @@ figures.table(
 # %%
 claims(
     (
-        "It costs less than 8 points on signs without stickers",
-        clean[1] > clean[0] - 0.08,
+        "It costs less than 10 points on signs without stickers",
+        clean[1] > clean[0] - 0.1,
         f"{percent(clean[0])} → {percent(clean[1])}",
     ),
     (
-        "A fresh small square hides STOP on at least a third fewer photographs than "
-        "from the network trained as usual",
-        fallen["small square"][2] < fallen["small square"][0] * 2 / 3,
-        f"{percent(fallen['small square'][0], 0)} → "
+        "From the hardened network a fresh thin bar hides STOP at least 20 points more "
+        "often than a fresh square of the same area",
+        fallen["thin bar"][2] > fallen["small square"][2] + 0.2,
+        f"{percent(fallen['thin bar'][2], 0)}, "
         f"{percent(fallen['small square'][2], 0)}",
-    ),
-    (
-        "A fresh thin bar of the same area: on at least twice as many as the square",
-        fallen["thin bar"][2] > 2 * fallen["small square"][2],
-        percent(fallen["thin bar"][2], 0),
     ),
     (
         "A fresh sticker on the bars hides STOP on more than 75 %",
@@ -937,9 +932,10 @@ claims(
 )
 
 # %% [markdown]
-# Against a small square in the centre it helps, also against fresh stickers. The same area, laid across the word, hides the
-# sign far more often. Against a fifth of the sign it only *looks* like a defence, with yesterday's stickers; fresh ones hide
-# the sign again, and so does white paper.
+# Against a small square in the centre this network is a defence, also with fresh stickers. Do not count on it: we trained five by this
+# recipe, with other seeds. A fresh square hid STOP from four of them less often than from their twins trained as usual, from the
+# fifth more often. The same area, laid across the word, hides the sign far more often from all. Against a fifth of the sign it
+# only *looks* like a defence, with yesterday's stickers; fresh ones hide the sign again, and so does white paper.
 
 # %% [markdown]
 # ### A proof, and what it is about
