@@ -41,6 +41,7 @@ def curves(
     guess: the learner's, from `predict`: a dashed line at that height.
     """
     x = numbers(x)
+    every = max(1, len(x) // 12)
     with plt.rc_context(STYLE):
         fig, axes = plt.subplots(figsize=(7.2 if max(map(len, ys)) > 14 else 6.4, 3.6))
         drawn, colours = {}, _colours(ys, roles)
@@ -48,7 +49,6 @@ def curves(
             look = {"color": colours[label], "linestyle": DASHES[i % 7], "marker": MARKERS[i % 7]}
             heights = numbers(y)
             measured = ~np.isnan(heights)
-            every = max(1, len(x) // 12)
             drawn[label] = axes.plot(x[measured], heights[measured], **look, markevery=every)[0]
             if bands and label in bands:
                 low, high = map(numbers, bands[label])

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import torch
+import victims
 from torch import nn
 
 from modelsec_course import data, models, runtime, training, zoo
@@ -50,9 +51,8 @@ def victim(request, monkeypatch):
     name, seed = request.param
     if not seed:
         return zoo.load(name, device="cpu")
-    original = runtime.generator
     with monkeypatch.context() as other:
-        other.setattr(runtime, "generator", lambda s, on="cpu": original(s + 1000 * seed, on))
+        other.setattr(runtime, "generator", victims.shifted(runtime.generator, seed))
         net = zoo.RECIPES[name].architecture()
         zoo.RECIPES[name].train(net)
     return net.eval()

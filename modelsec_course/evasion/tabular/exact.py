@@ -32,7 +32,7 @@ def nearest(x: Tensor, reference: Tensor, schema: Schema) -> Tensor:
     """
     near = project_feasible(x, reference, schema)
     low, high = schema.limits(reference)
-    alone = schema.derive(separable(x, low, high, schema))
+    alone = separable(x, low, high, schema)
     settled = feasible(alone, schema, reference)
     found = torch.where(settled[:, None], alone, near)
     rules = [_linear(name, rule, schema) for name, rule in schema.rules.items() if not _made(name, schema)]

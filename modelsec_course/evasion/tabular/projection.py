@@ -41,12 +41,12 @@ def entered(x: Tensor, reference: Tensor, schema: Schema) -> Tensor:
     x, reference: (n, d), see `project_feasible`, of which this is the first half: a relation may still be broken.
     """
     same_rows(x, reference)
-    return schema.derive(separable(x, *schema.limits(reference), schema))
+    return separable(x, *schema.limits(reference), schema)
 
 
 def fixed_point(x: Tensor, reference: Tensor, low: Tensor, high: Tensor, schema: Schema, rounds: int = 10) -> Tensor:
     """`project_feasible` without its checks, for limits that are known: a search calls it again and again."""
-    found = schema.derive(separable(x, low, high, schema))
+    found = separable(x, low, high, schema)
     broken = (~_related(found, schema)).nonzero().flatten()
     for _ in range(rounds):
         if not len(broken):
@@ -63,7 +63,7 @@ def distance(x: Tensor, made: Tensor, schema: Schema) -> Tensor:
 
 
 def separable(x: Tensor, low: Tensor, high: Tensor, schema: Schema) -> Tensor:
-    """The nearest row column by column: inside its limits, counts rounded, one flag of each group set."""
+    """The nearest row column by column: inside its limits, counts rounded, one flag of a group set; others follow."""
     x = x.clamp(low, high)
     grouped = {schema.index(name) for group in schema.one_hot for name in group}
     whole = [k for k in schema.whole if k not in grouped]
@@ -71,7 +71,7 @@ def separable(x: Tensor, low: Tensor, high: Tensor, schema: Schema) -> Tensor:
     for group in schema.one_hot:
         k = [schema.index(name) for name in group]
         x[:, k] = _one_hot(x[:, k], low[:, k], high[:, k], schema.vector("scale", x)[k])
-    return x
+    return schema.derive(x)
 
 
 def _one_hot(flags: Tensor, low: Tensor, high: Tensor, scale: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ class _Asking:
         if not self.own:
             return candidates.clamp(low, high)
         if self.rules != "project":
-            return self.schema.derive(separable(candidates, low, high, self.schema))
+            return separable(candidates, low, high, self.schema)
         made = fixed_point(candidates, x, low, high, self.schema)
         return affordable(made, x, low, high, self.schema, self.budget)
 

@@ -16,7 +16,7 @@ LAB = Lab(
         "read a probabilistic certificate: its radius, its norm, its odds of being wrong",
         "put attacks and proofs on one axis, and trust neither alone",
     ),
-    seconds=40,
+    seconds=45,
     part="Integrity at test time",
     stage="model",
 )

@@ -16,7 +16,7 @@ LAB = Lab(
         "say what a sticker shows that people would see too, by a control without a computer",
         "score a whole drive, with and without a memory, and attack four defences again",
     ),
-    seconds=40,
+    seconds=45,
     part="Integrity at test time",
     stage="user",
 )

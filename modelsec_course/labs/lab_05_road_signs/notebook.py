@@ -466,8 +466,8 @@ hide = painted(STOP, centre, 51, targeted=False)
 become = painted(LIMIT, centre, 52)
 paper = evasion.stick(stop, white, centre)
 limit = signs.templates()[LIMIT, None].to(device)
-small = F.pad(F.interpolate(limit, (96, 96), mode="area"), [16] * 4)  # its digits fit
-by_hand = small[:, :3] * small[:, 3:] + 0.95 * (1 - small[:, 3:])
+shrunk = F.pad(F.interpolate(limit, (96, 96), mode="area"), [16] * 4)  # digits fit
+by_hand = shrunk[:, :3] * shrunk[:, 3:] + 0.95 * (1 - shrunk[:, 3:])
 eighty = evasion.stick(stop, by_hand, centre)
 shown = torch.cat([hide[:1], paper, become[:1], eighty])
 figures.pictures(
@@ -856,8 +856,7 @@ claims(
 # %% [markdown]
 # A map helps where a sticker turns STOP into a sign that cannot stand there, such as an 80. It is no help against a sticker made to
 # hide, and whoever knows the map wants a sign that can.
-
-# %% [markdown]
+#
 # ### Training against stickers
 #
 # As in lab 04, train on the attack: in every batch, half of the signs carry stickers that climb the network's loss over
@@ -874,10 +873,10 @@ guess_trained = predict(
 # %%
 usual = zoo.load("signs-cnn", device=device)
 hardened = zoo.load("signs-cnn-stickers", device=device)
-square = sticker_mask(stop, (-0.22, -0.22, 0.22, 0.22))  # 7 % of the sign
+small = sticker_mask(stop, (-0.22, -0.22, 0.22, 0.22))  # 7 % of the sign
 thin = sticker_mask(stop, (-0.49, -0.1, 0.49, 0.1))  # as much, across the word
 fallen = {}
-for shape, mask in {"small square": square, "thin bar": thin, "bars": bars}.items():
+for shape, mask in {"small square": small, "thin bar": thin, "bars": bars}.items():
     old = painted(STOP, mask, 56, targeted=False, model=usual)
     fresh = painted(STOP, mask, 56, targeted=False, model=hardened)
     fallen[shape] = [
@@ -932,10 +931,11 @@ claims(
 )
 
 # %% [markdown]
-# Against a small square in the centre this network is a defence, also with fresh stickers. Do not count on it: we trained five by this
-# recipe, with other seeds. A fresh square hid STOP from four of them less often than from their twins trained as usual, from the
-# fifth more often. The same area, laid across the word, hides the sign far more often from all. Against a fifth of the sign it
-# only *looks* like a defence, with yesterday's stickers; fresh ones hide the sign again, and so does white paper.
+# Against a small square in the centre this network has learned something, also with fresh stickers. Do not count on it. We trained
+# five by this recipe, each from a seed of its own; this is one of them. A fresh square hid STOP from four of them less often than
+# from a twin trained as usual, from the fifth more often. The same area, laid across the word, hid it far more often from all five.
+# Against a fifth of the sign the training only *looks* like a defence, with yesterday's stickers; fresh ones hide the sign again, and
+# so does white paper.
 
 # %% [markdown]
 # ### A proof, and what it is about

@@ -16,7 +16,7 @@ LAB = Lab(
         "say which search makes a weak bank look safe, and why",
         "prove what monotone trees stop, and attack every other defence again",
     ),
-    seconds=40,
+    seconds=30,
     part="Integrity at test time",
     stage="user",
 )

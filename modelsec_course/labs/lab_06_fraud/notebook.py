@@ -49,7 +49,7 @@ month = payments.simulate(generator=runtime.generator(0))
 early = month.hours < 480
 x_train, y_train, later = month.x[early], month.y[early], month[~early]
 test = later[later.y.cumsum(0) <= 200]  # in the order of their hours
-honest, frauds = test.x[test.y == 0], test.x[test.y == 1][:200]
+honest, frauds = test.x[test.y == 0], test.x[test.y == 1]
 fresh = payments.simulate(fraud=0.0, generator=runtime.generator(50)).x
 
 
@@ -446,8 +446,8 @@ claims(
 # Same bank, same number of queries, and two opposite verdicts. Move every column by itself, and few rows can exist; throw the others
 # away, and the bank looks **safe**. Move what a fraudster can set, round the counts, let the rest follow, and fraud pays, whether
 # broken rows are mended first, mended afterwards or thrown away. **What a search moves decides here, not how its rows are mended.** (The
-# first search's loss is the price of going on; a fraudster would stop early.) On paper the loss is larger still, in rows that no
-# bank receives.
+# colleague's loss is the price of going on; a fraudster would stop early.) On paper the profit is larger still, in rows that no bank
+# receives.
 #
 # The feasible search still rises at 300 queries: no worst case. Why more than was planned? The frauds that the trees learned from are
 # small, nine in ten under about €300, and hardly one reaches €1,000. Larger ones can pass.
@@ -665,7 +665,7 @@ guess_queue = predict(
 counts = {"payments_1h": 4, "payments_24h": 9}
 limits = {"payments": counts, "payments and euros": counts | {"spent_24h": 1000}}
 day = (test.hours // 24).long()
-where = (test.y == 1).nonzero().flatten()[:200]
+where = (test.y == 1).nonzero().flatten()
 
 
 def behind_queue(model, threshold, made, capacity=20):

@@ -16,7 +16,7 @@ LAB = Lab(
         "prove a lower bound on ε from an attacker's guesses, with many runs or with one",
         "say which bug an audit can see, and what it cannot",
     ),
-    seconds=40,
+    seconds=50,
     part="Privacy by design",
     stage="training",
 )
