@@ -627,7 +627,8 @@ figures.curves(
     ylabel="mean squared error (median of four)",
     alt=f"Error by steps. {said}",
     caption="A search of its own for each point. Untrained networks get 100 steps, "
-    "trained tanh 100 and 300, trained ReLU 100 and 600.",
+    "trained tanh 100 and 300, trained ReLU 100 and 600. Thin lines lead to names "
+    "only.",
 )
 
 # %%
