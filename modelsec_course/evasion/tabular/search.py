@@ -73,8 +73,9 @@ def feasible_evasion(
     value(rows, x) -> (n,): what a passing row is worth.
     rules: "project" makes every candidate feasible before it is asked about. The controls do not: "ignore" counts every
     one that passes, "reject" only those that are feasible as they are, "afterwards" projects those that pass and asks
-    once more.  columns: what these controls move: "all" columns inside their bounds, or the attacker's "own", as
-    `entered`: within their limits, counts rounded, derived columns following.
+    once more, which is not counted.
+    columns: what these controls move: "all" columns inside their bounds, or the attacker's "own", as `entered`: within
+    their limits, counts rounded, derived columns following.
     evolve: False moves x itself each time, the control without a search.
     Source: Simonetto, Ghamizi & Cordy, 2024, "Constrained Adaptive Attack: Effective Adversarial Attack Against Deep
     Neural Networks for Tabular Data" (gradient, then evolution).

@@ -362,9 +362,9 @@ claims(
         guess_one,
     ),
     (
-        "Blots on less than 3 %, and the best print upside down on less than 70 % of "
+        "Blots on less than 5 %, and the best print upside down on less than 70 % of "
         "what it reaches upright",
-        share["blots"] < 0.03 and share["upside down"] < 0.7 * share["all streets"],
+        share["blots"] < 0.05 and share["upside down"] < 0.7 * share["all streets"],
         f"{percent(share['blots'])}, {percent(share['upside down'], 0)}",
         guess_turned,
     ),
@@ -498,7 +498,7 @@ for name, textures in rows.items():
 figures.table(
     [(name, *(percent(v, 0) for v in shares)) for name, shares in answers.items()],
     ["sticker", "read as STOP", "as no entry", "as 80"],
-    "300 unseen photographs of each row.",
+    "240 unseen photographs of each row.",
 )
 
 # %%
@@ -524,8 +524,8 @@ claims(
         guess_bar,
     ),
     (
-        "In the centre the computed 80 is read as 80 on more than 60 %, the one "
-        "painted by hand on less than half as many",
+        "In the centre the computed 80 is read as 80 on more than 60 %, the digits of "
+        "a real sign on less than half as many",
         answers["becomes 80"][2] > 0.6
         and answers["an 80 by hand"][2] < answers["becomes 80"][2] / 2,
         f"{percent(answers['becomes 80'][2], 0)}, "
@@ -535,9 +535,10 @@ claims(
 )
 
 # %% [markdown]
-# Two answers. Hiding in the centre is partly **semantic**: “no entry” *is* a red sign with something white in its middle.
-# White paper alone takes STOP away from the reader, but the computed pattern makes it that one other sign. Becoming an 80
-# is not something you see: there are dark strokes on light, but no number, and an 80 that you *can* read seldom does it.
+# Two answers. Hiding in the centre may be partly **semantic**: “no entry” *is* a red sign with something white in its middle.
+# White paper alone takes STOP away from the reader more often than blots do, but only the computed pattern mostly makes it that one
+# other sign. Becoming an 80 is not something you see: there are dark strokes on light, but no number, and the one 80 that you *can*
+# read does it less than half as often. What the reader goes by instead, this experiment does not say.
 #
 # ### Other networks, and a printer
 #
@@ -854,14 +855,15 @@ claims(
 )
 
 # %% [markdown]
-# A map helps where a sticker turns STOP into a sign that cannot stand there, such as an 80. It is no help against a sticker made to
-# hide, and whoever knows the map wants a sign that can.
+# The vote keeps out part of the one-photo 80s, and by its definition can only make hiding easier. The map keeps out every 80 and gives
+# STOP back under white paper on some drives. A sticker computed to hide STOP hides it all the same on more than half, and whoever knows
+# the map picks a sign that may stand there, such as a 50.
 #
 # ### Training against stickers
 #
-# As in lab 04, train on the attack: in every batch, half of the signs carry stickers that climb the network's loss over
-# new scenes. First let it meet **yesterday's** stickers, painted on the same network trained as usual; then **fresh**
-# ones, painted on itself.
+# As in lab 04, train on the attack: in every batch, half of the signs carry stickers made to raise the network's loss in new
+# scenes. Then test it twice: on **yesterday's** stickers, computed against the same network trained as usual, and on **fresh**
+# ones, computed against itself. And on plain white paper of each shape.
 
 # %%
 guess_trained = predict(
@@ -879,27 +881,28 @@ fallen = {}
 for shape, mask in {"small square": small, "thin bar": thin, "bars": bars}.items():
     old = painted(STOP, mask, 56, targeted=False, model=usual)
     fresh = painted(STOP, mask, 56, targeted=False, model=hardened)
-    fallen[shape] = [
-        1 - read_as(model, textures)[STOP]
-        for model, textures in ((usual, old), (hardened, old), (hardened, fresh))
-    ]
+    paper = evasion.stick(stop, white, mask)
+    pairs = [(usual, old), (hardened, old), (hardened, fresh)]
+    pairs += [(usual, paper), (hardened, paper)]
+    fallen[shape] = [1 - read_as(net, textures)[STOP] for net, textures in pairs]
 kinds = torch.arange(240, device=device) % 24
 street = signs.photograph(
     signs.templates().to(device), kinds, generator=runtime.generator(57)
 )
 clean = [training.accuracy(model, street, kinds) for model in (usual, hardened)]
-plain = [
-    1 - read_as(model, rows["bars, white paper"])[STOP] for model in (usual, hardened)
-]
 figures.table(
     [
-        *(
-            (shape, *(percent(share, 0) for share in shares))
-            for shape, shares in fallen.items()
-        ),
-        ("bars, white paper", *(percent(share, 0) for share in plain), "the same"),
+        (shape, *(percent(share, 0) for share in shares))
+        for shape, shares in fallen.items()
     ],
-    ["sticker", "trained as usual", "hardened, yesterday's", "hardened, fresh"],
+    [
+        "sticker",
+        "trained as usual",
+        "hardened, yesterday's",
+        "hardened, fresh",
+        "white paper, usual",
+        "white paper, hardened",
+    ],
     "STOP hidden, on 240 unseen photographs; three stickers of each shape in turn.",
 )
 
@@ -925,17 +928,17 @@ claims(
     ),
     (
         "So does plain white paper on the bars, on more than half",
-        plain[1] > 0.5,
-        percent(plain[1], 0),
+        fallen["bars"][4] > 0.5,
+        percent(fallen["bars"][4], 0),
     ),
 )
 
 # %% [markdown]
-# Against a small square in the centre this network has learned something, also with fresh stickers. Do not count on it. We trained
-# five by this recipe, each from a seed of its own; this is one of them. A fresh square hid STOP from four of them less often than
-# from a twin trained as usual, from the fifth more often. The same area, laid across the word, hid it far more often from all five.
-# Against a fifth of the sign the training only *looks* like a defence, with yesterday's stickers; fresh ones hide the sign again, and
-# so does white paper.
+# Against a small square in the centre it looks like a defence. Do not count on it. Outside this notebook we trained five networks by this
+# recipe; this one is the best of them. A fresh square hid STOP from the five on 4 to 54 % of the photographs, from twins trained as
+# usual on 25 to 75 %: four were better than their twin, one was worse. The thin bar, as large as the square, hid it from all five on
+# 46 to 90 %; see beside it what white paper of that shape does. Against the bars, a fifth of the sign, fresh stickers hide it again,
+# and so does white paper.
 
 # %% [markdown]
 # ### A proof, and what it is about

@@ -663,7 +663,7 @@ claims(
 # Training makes the search **longer**, not impossible. "Safe after 100 steps" is, again, a statement about patience. Even *untrained*, ReLU is
 # slower than tanh on some patient: see the worst of four.
 #
-# Why longer? One suspect: training makes the logits larger. A control, on a network trained for 20 epochs: divide its last layer by
+# Why longer? One suspect: training makes the logits larger. A control, by another search and on a network trained for 20 epochs: divide its last layer by
 # 10, which changes no predicted class, and multiply an untrained one's by 10. The search is by L-BFGS, with the squared distance, 50
 # steps, one start.
 
@@ -708,7 +708,7 @@ claims(
 )
 
 # %% [markdown]
-# With trained ReLU the scale of the logits does much of it. It is not the whole story: large logits alone do not stop the search
+# There, with trained ReLU, smaller logits lower the error more than tenfold. It is not the whole story: large logits alone do not stop it
 # through untrained tanh. (Through untrained ReLU it depends on the draw of the weights: change `generator(3)` and see.) And a
 # server that *chooses* the weights can choose a small last layer.
 #
