@@ -1,4 +1,4 @@
-"""Make the README's pictures from what the browser tests keep: run `pytest tests/e2e` first."""
+"""Make the README's pictures from what the browser tests keep: run `pytest tests/e2e --shots` first."""
 
 from pathlib import Path
 

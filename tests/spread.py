@@ -17,7 +17,6 @@ import pytest
 KEPT = Path(__file__).with_name("seconds.json")
 UNKNOWN = 30.0  # seconds: a new unit starts early enough to do no harm if it is long
 LAB = re.compile(r"\[(?:[^\]]*[^\w.])?(\d\d)[._][a-z]")  # [01.fgsm], [1-01_white_box_evasion]
-TOGETHER = {"tests/test_claims.py[04]": "tests/test_claims.py[03]"}  # they train the same victims anew
 QUICK = 12.0  # seconds: what --quick leaves out takes longer
 QUICK_LABS = ("00_", "01_")
 
@@ -26,8 +25,7 @@ def unit(nodeid: str) -> str:
     """The unit that a test belongs to: its file, and the lab that it names if it names one."""
     file, _, test = nodeid.partition("::")
     lab = None if file.endswith(".ipynb") else LAB.search(test)
-    name = f"{file}[{lab[1]}]" if lab else file
-    return TOGETHER.get(name, name)
+    return f"{file}[{lab[1]}]" if lab else file
 
 
 def file_of(name: str) -> str:
@@ -62,6 +60,7 @@ def quick(name: str, seconds: dict[str, float]) -> bool:
 def pytest_addoption(parser):
     group = parser.getgroup("course")
     group.addoption("--quick", action="store_true", help="leave out what takes long: browser, claims, most labs")
+    group.addoption("--shots", action="store_true", help="keep pictures of the pages in tests/e2e/shots, to look at")
     group.addoption("--keep-seconds", action="store_true", help=f"write down in tests/{KEPT.name} what each unit took")
 
 

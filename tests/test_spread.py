@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
         ("notebooks/01_white_box_evasion.ipynb::Cell 3", "notebooks/01_white_box_evasion.ipynb"),
         ("tests/test_claims.py::test_a_claim_holds[1-01_white_box_evasion]", "tests/test_claims.py[01]"),
         ("tests/test_claims.py::test_a_claim_holds[2-01_white_box_evasion]", "tests/test_claims.py[01]"),
-        ("tests/test_claims.py::test_a_claim_holds[1-04_training_and_proving]", "tests/test_claims.py[03]"),
+        ("tests/test_claims.py::test_a_claim_holds[1-04_training_and_proving]", "tests/test_claims.py[04]"),
         ("tests/e2e/test_labs.py::test_it_runs[14_private_training]", "tests/e2e/test_labs.py[14]"),
         ("tests/lab/test_exercises.py::test_the_reference_passes[01.fgsm]", "tests/lab/test_exercises.py[01]"),
         ("tests/lab/test_exercises.py::test_a_mutant_fails[01.fgsm-sign]", "tests/lab/test_exercises.py[01]"),

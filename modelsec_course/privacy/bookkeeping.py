@@ -53,22 +53,23 @@ def clipped_sum(
 
 def _passed(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> tuple[list[Book], Tensor]:
     """What each layer with parameters of its own has met in one forward pass, and the sum of the losses."""
-    met, trained = [], {id(p) for p in model.parameters() if p.requires_grad}
+    met = []
 
     def note(layer: nn.Module, inputs: tuple, output: Tensor) -> None:
         if len(inputs) != 1 or not isinstance(inputs[0], Tensor) or not isinstance(output, Tensor):
             raise ValueError(f"{type(layer).__name__} does not map one tensor to one tensor: {INSTEAD}")
         met.append((layer, inputs[0].detach(), inputs[0]._version, get_gradient_edge(output)))
 
-    owners = [layer for layer in model.modules() if trained & {id(p) for p in layer.parameters(recurse=False)}]
+    owned = {layer: [id(p) for p in layer.parameters(recurse=False) if p.requires_grad] for layer in model.modules()}
+    owners = [layer for layer, parameters in owned.items() if parameters]
     hooks = [layer.register_forward_hook(note) for layer in owners]
     try:
         total = loss(model, x, y) * len(x)
     finally:
         for hook in hooks:
             hook.remove()
-    used = [id(p) for layer, *_ in met for p in layer.parameters(recurse=False) if p.requires_grad]
-    if sorted(used) != sorted(trained):
+    used = [p for layer, *_ in met for p in owned[layer]]
+    if sorted(used) != sorted({p for layer in owners for p in owned[layer]}):
         raise ValueError(f"a parameter is not used exactly once, by its own layer, in a pass of the model: {INSTEAD}")
     for layer, a, version, _ in met:
         if a._version != version:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -85,9 +86,10 @@ def dp_sgd(
     _check(model, x, y, loss, generator, on_step)
     _check_plan(noise_multiplier, sampling_rate, steps, clip, lr, momentum, sampling, micro_batch, route)
     generator = source(generator)
-    history = PrivateHistory(delta, _spent(len(x), sampling_rate, noise_multiplier, steps, delta, sampling))
+    history = PrivateHistory(delta, [*_spent(len(x), sampling_rate, noise_multiplier, steps, delta, sampling)])
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    optimiser = torch.optim.SGD(parameters.values(), lr, momentum)
+    velocity = {name: torch.zeros_like(p) for name, p in parameters.items()}
+    losses = []  # as tensors: to read one out would have an accelerator wait at every step
     batches = islice(SAMPLINGS[sampling](len(x), sampling_rate, generator), steps)
     model.train()
     for step, rows in enumerate(tqdm(batches, "private training", steps, leave=False, disable=not progress)):
@@ -97,12 +99,12 @@ def dp_sgd(
             value.add_(noise.to(value), alpha=noise_multiplier * clip)
         if on_step:
             on_step(step, sums)
-        for name, p in parameters.items():
-            p.grad = sums[name] / (sampling_rate * len(x))
-        optimiser.step()
+        with torch.no_grad():
+            for name, p in parameters.items():
+                p.sub_(velocity[name].mul_(momentum).add_(sums[name], alpha=1 / (sampling_rate * len(x))), alpha=lr)
         history.sampled.append(len(rows))
-        history.losses.append(float(total) / len(rows) if len(rows) else math.nan)
-    optimiser.zero_grad()
+        losses.append(total / len(rows) if len(rows) else x.new_full((), math.nan, dtype=total.dtype))
+    history.losses.extend(torch.stack(losses).tolist())
     model.eval()
     return history
 
@@ -131,17 +133,18 @@ def _batch(n: int, rate: float) -> int:
     return max(1, round(rate * n))
 
 
-def _spent(n: int, rate: float, noise: float, steps: int, delta: float, sampling: str) -> list[float]:
+@functools.lru_cache(maxsize=256)
+def _spent(n: int, rate: float, noise: float, steps: int, delta: float, sampling: str) -> tuple[float, ...]:
     """ε after each step."""
     if not noise:
-        return [math.inf] * steps
+        return (math.inf,) * steps
     batches = 1 if sampling == "poisson" else math.ceil(n / _batch(n, rate))  # that meet a row once
     rate = rate if sampling == "poisson" else 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # after few steps the best order may lie at the grid's edge: the last one tells
         each = [rdp_epsilon(rate, noise, met, delta) for met in range(1, math.ceil(steps / batches))]
     each.append(rdp_epsilon(rate, noise, math.ceil(steps / batches), delta))
-    return [each[step // batches] for step in range(steps)]
+    return tuple(each[step // batches] for step in range(steps))
 
 
 def _summed(

@@ -104,12 +104,12 @@ def browser(server):
 
 
 @pytest.fixture(scope="module")
-def new_page(browser, server):
+def new_page(browser, server, pytestconfig):
     """`new_page("00_start_here.ipynb")`: a LabPage on the learner's copy, its kernel ready."""
-    opened = []
+    opened, shots = [], pytestconfig.getoption("shots")
 
     def make(name: str) -> LabPage:
-        opened.append(LabPage(browser, server, name, patience=PATIENCE))
+        opened.append(LabPage(browser, server, name, patience=PATIENCE, shots=shots))
         return opened[-1].open()
 
     yield make

@@ -45,10 +45,10 @@ class Server:
 class LabPage:
     """A notebook open in JupyterLab. It notes every address the page asks for, and every error."""
 
-    def __init__(self, browser, server: Server, name: str, *, patience: float):
-        self.server, self.name = server, name
+    def __init__(self, browser, server: Server, name: str, *, patience: float, shots: bool = False):
+        self.server, self.name, self.shots = server, name, shots
         self.sharp = name.startswith(SHARP)
-        scale = 2 if self.sharp else 1
+        scale = 2 if self.sharp and shots else 1
         self.context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=scale)
         self.page = self.context.new_page()
         self.page.set_default_timeout(1000 * patience)
@@ -143,7 +143,9 @@ class LabPage:
         )
 
     def shot(self, *, alike: bool = False, **parts) -> None:
-        """Keep pictures of parts of the page, by name, in both themes; in one, if all labs have it alike."""
+        """With --shots: keep pictures of parts of the page, by name, in both themes; in one, if labs have it alike."""
+        if not self.shots:
+            return
         SHOTS.mkdir(exist_ok=True)
         for theme in ("Dark", "Light") if self.sharp or not alike else ("Light",):
             self.theme(theme)

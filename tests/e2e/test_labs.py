@@ -122,6 +122,10 @@ def test_every_picture_has_words(lab):
     assert pictures
     assert all(len(alt) > 20 for alt in pictures), pictures
     assert len(set(pictures)) == len(pictures)
+    figures = lab.outputs.locator(":scope:not(:has(.jupyter-widgets)) figure").all()
+    parts = {f"figure_{i}": figure for i, figure in enumerate(figures, 1)}
+    parts |= {f"widget_{i}": widget for i, widget in enumerate(lab.explorers.all(), 1)}
+    lab.shot(header=lab.outputs.locator(".msec").first, **parts)
 
 
 @pytest.mark.parametrize("width", [1280, 900])
@@ -139,13 +143,6 @@ def test_no_output_is_wider_than_its_place(lab, width):
 def test_text_stands_out_from_its_ground(lab, theme):
     lab.theme(theme)
     assert lab.evaluate(FAINT) == []
-
-
-def test_pictures_of_it_are_kept(lab):
-    figures = lab.outputs.locator(":scope:not(:has(.jupyter-widgets)) figure").all()
-    parts = {f"figure_{i}": figure for i, figure in enumerate(figures, 1)}
-    parts |= {f"widget_{i}": widget for i, widget in enumerate(lab.explorers.all(), 1)}
-    lab.shot(header=lab.outputs.locator(".msec").first, **parts)
 
 
 def test_a_slider_redraws_the_picture_in_place(lab):
