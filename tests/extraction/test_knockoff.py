@@ -1,5 +1,7 @@
 """A knock-off asks exactly what it may, learns what it is told, and comes as near as measured."""
 
+import os
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -46,7 +48,7 @@ def test_a_thousand_public_queries_give_95_percent_agreement(seed, digits, compa
     assert victim.left == 0
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(max(2, int(os.environ.get("MODELSEC_SEEDS", "0")))))
 def test_a_convolutional_victim_is_copied_as_well(seed, digits):
     victim = models.initialise(models.cnn(), runtime.generator(10 + seed))
     training.fit(victim, digits.x_train[:700], digits.y_train[:700], generator=runtime.generator(seed), progress=False)
