@@ -24,7 +24,7 @@ from modelsec_course import (
     runtime,
     training,
 )
-from modelsec_course.data import faces, signs
+from modelsec_course.data import faces, payments, signs
 from modelsec_course.evasion import (
     LOSSES,
     NORMS,
@@ -38,6 +38,7 @@ from modelsec_course.evasion import (
     nes,
     pgd,
     square_attack,
+    tabular,
     transfer,
 )  # fmt: skip
 
@@ -131,6 +132,20 @@ def test_stickers_work_where_their_inputs_are(device):
         seen = evasion.warp(seen, torch.eye(3, device=device).expand(2, -1, -1))
     assert {t.device.type for t in (mask, ink, textures, seen)} == {device.type}
     assert (chance.device.type, success.share.shape) == ("cpu", (2,))
+
+
+@pytest.mark.parametrize("rules", tabular.RULES)
+def test_evasion_in_tables_works_where_its_inputs_are(rules, device):
+    table, x = payments.SCHEMA, payments.simulate(customers=20, days=3).x.to(device)
+    net = models.linear(x.shape[1], 2).to(device).eval()
+    with torch.device("meta"):
+        moved = tabular.random_moves(x, table, runtime.generator(0))
+        mended = tabular.project_feasible(moved, x, table)
+        kept = tabular.feasible(mended, table, x)
+        found = tabular.feasible_evasion(net, x, table, threshold=0.0, queries=14, steps=2, rules=rules)
+    results = [moved, mended, kept, table.price(mended, x)]
+    results += [found.x, found.evaded, found.first, found.spent, found.asked, found.worth]
+    assert {result.device.type for result in results} == {device.type}
 
 
 def test_training_and_counting_work_where_their_inputs_are(problem, monkeypatch):

@@ -98,7 +98,7 @@ def feasible_evasion(
     generator, current = generator or runtime.generator(0), x
     for _ in range(min(steps, queries - 1)):
         rows = ask.standing()
-        current = downhill(ask.score, current, x, schema) if rules == "project" else current
+        current = downhill(ask.score, current, x, schema, every=not own)
         current = ask.allowed(current, torch.arange(len(x), device=x.device))
         ask(current[rows][:, None], rows)
     while len(rows := ask.standing()) and (left := queries - ask.used) > 0:
@@ -188,7 +188,7 @@ class _Asking:
         return passes, made
 
     def outcome(self) -> Evasion:
-        asked = torch.tensor([used for used, _ in self.history])
+        asked = torch.tensor([used for used, _ in self.history], device=self.x.device)
         worth = torch.stack([best for _, best in self.history])
         x = self.found
         if self.rules in ("project", "ignore"):

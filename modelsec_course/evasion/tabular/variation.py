@@ -37,13 +37,18 @@ def _pick(u: Tensor, p: int) -> Tensor:
     return (u * p).long().clamp_max(p - 1)
 
 
-def downhill(score: Callable[[Tensor], Tensor], at: Tensor, x: Tensor, schema: Schema) -> Tensor:
-    """One step against the slope of the score, in units of the columns' scales; derived columns follow."""
+def downhill(
+    score: Callable[[Tensor], Tensor], at: Tensor, x: Tensor, schema: Schema, *, every: bool = False
+) -> Tensor:
+    """One step against the slope of the score, in units of the columns' scales; derived columns follow.
+
+    every: all columns move, each for itself.
+    """
     with torch.enable_grad():
         here = at.clone().requires_grad_()
-        (slope,) = torch.autograd.grad(score(schema.derive(here)).sum(), here)
+        (slope,) = torch.autograd.grad(score(here if every else schema.derive(here)).sum(), here)
     scale = schema.vector("scale", x)
-    fixed = [k for k in range(x.shape[1]) if k not in schema.free]
+    fixed = [] if every else [k for k in range(x.shape[1]) if k not in schema.free]
     slope = (slope.nan_to_num() * scale).clone()
     slope[:, fixed] = 0
     return at - STEP * scale * slope / slope.abs().amax(1, keepdim=True).clamp_min(1e-12)

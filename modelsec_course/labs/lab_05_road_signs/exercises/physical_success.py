@@ -80,7 +80,7 @@ def physical_success(model, sign, y, camera, n=400, targeted=False):
 
 
 def _three_numbers(result, args: tuple, kwargs: dict) -> None:
-    expect(isinstance(result, tuple) and len(result) == 3, "return three numbers: share, low, high")
+    expect(isinstance(result, tuple | list) and len(result) == 3, "return three numbers: share, low, high")
     expect(all(isinstance(v, int | float) for v in result), "share, low and high must be plain numbers: use .item()")
 
 

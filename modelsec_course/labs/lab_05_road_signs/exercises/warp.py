@@ -60,6 +60,13 @@ def _any_scale(warp):
     expect_close(warp(x, -2.5 * PERSPECTIVE), warp(x, PERSPECTIVE), 1e-3, "with the matrix times −2.5, the picture")
 
 
+def _each_its_own(warp):
+    """Each picture is moved by its own matrix"""
+    x, matrices = _pictures(), torch.cat([PERSPECTIVE, _moved(0.25, 0, 1)])
+    each = torch.cat([evasion.warp(x[i : i + 1], matrices[i : i + 1]) for i in range(2)])
+    expect_close(warp(x, matrices), each, 1e-3, "two pictures with two different matrices:")
+
+
 def _there_and_back(warp):
     """A warp and its inverse bring the picture back"""
     side = torch.linspace(-1, 1, 64)
@@ -107,7 +114,7 @@ EXERCISE = Exercise(
     "05.warp",
     title="A sign seen from elsewhere",
     reference=warp,
-    properties=[_identity, _shift, _perspective, _any_scale, _there_and_back],
+    properties=[_identity, _shift, _perspective, _any_scale, _each_its_own, _there_and_back],
     hints=[
         "Each pixel of the result must know where in the picture it comes from: multiply `grid` by the **inverse**, "
         "`grid @ torch.linalg.inv(homography).mT`.",
@@ -123,6 +130,7 @@ EXERCISE = Exercise(
         "takes the outermost pixels' centres for the corners": lambda x, matrix: _warp_wrong(x, matrix, align=True),
         "smears the edge outwards": lambda x, matrix: _warp_wrong(x, matrix, padding="border"),
         "transposes the matrix": lambda x, matrix: _warp_wrong(x, matrix.mT.contiguous()),
+        "moves every picture by the first one's matrix": lambda x, matrix: _warp_wrong(x, matrix[:1].expand_as(matrix)),
         "does nothing": lambda x, matrix: x.clone(),
     },
 )

@@ -78,7 +78,9 @@ def _alone(project):
 
 
 def _shaped(result, args, kwargs) -> None:
-    expect_tensor(result, argument(args, kwargs, 0, "x").shape, "the mended rows")
+    x = argument(args, kwargs, 0, "x")
+    expect_tensor(result, x.shape, "the mended rows")
+    expect(result.dtype == x.dtype, f"the mended rows: return the dtype of x, {x.dtype}, not {result.dtype}")
 
 
 def project_feasible(x, reference, schema):
