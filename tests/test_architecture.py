@@ -12,7 +12,10 @@ FLOORS = (  # from the top: a room may import from the floors below its own
     {"app"},
     {"build", "labs"},
     {"lab", "zoo"},
-    {"evasion", "extraction", "federated", "inversion", "membership", "poisoning", "privacy", "robustness", "serving"},
+    {
+        *("encryption", "evasion", "extraction", "federated", "inversion", "membership"),
+        *("poisoning", "privacy", "robustness", "serving"),
+    },
     {"ensembles", "training"},
     {"data", "models"},
     {"files", "runtime", "statistics"},

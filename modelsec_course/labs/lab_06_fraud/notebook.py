@@ -691,13 +691,16 @@ where = (test.y == 1).nonzero().flatten()
 
 
 def behind_queue(model, threshold, made, capacity=20):
-    """Which of the 200 pass both the model and the analysts, when `made` is sent."""
+    """Which of the 200 pass both the model and the analysts, when `made` is sent.
+
+    Also the lowest score that the analysts see, and how many payments they see.
+    """
     x = test.x.clone()
     x[where] = made
     scores = tabular.scorer(model)(x)
     seen = robustness.review_queue(scores, day, threshold=threshold, capacity=capacity)
     through = (scores < threshold) & ~seen
-    return through[where], scores[seen].min().item()
+    return through[where], scores[seen].min().item(), int(seen.sum())
 
 
 def with_limits(chosen):
@@ -709,18 +712,17 @@ def with_limits(chosen):
 rows, outcome = [], {}
 
 
-def note(name, alarms, through, made):
-    outcome[name] = (
-        through.double().mean().item(),
-        made[through, 0].sum().item(),
-        alarms,
-    )
+def note(name, alarms, through, made, looks=0):
+    passed, loot = through.double().mean().item(), made[through, 0].sum().item()
+    cost = loot + prices.refusal * alarms * len(honest) + prices.review * looks
+    outcome[name] = passed, loot, alarms, cost
     rows.append(
         (
             name,
             percent(alarms),
-            percent(outcome[name][0]),
-            f"{outcome[name][1] / 1000:.1f}",
+            percent(passed),
+            f"{loot / 1000:.1f}",
+            f"{cost / 1000:.1f}",
         )
     )
 
@@ -734,15 +736,16 @@ firm = robustness.refusal_threshold(bank, fresh, 0.02)
 found = attack(bank, threshold=firm)
 alarms_firm = (score(honest) >= firm).double().mean().item()
 note("score limit at 2 % (control)", alarms_firm, found.evaded, found.x)
-through, floor = behind_queue(bank, limit, real.x)
-note("queue, attacker unaware", alarms, through, real.x)
+through, floor, looks = behind_queue(bank, limit, real.x)
+note("queue, attacker unaware", alarms, through, real.x, looks)
 lower = attack(bank, threshold=0.9 * floor)
-through, _ = behind_queue(bank, limit, lower.x)
-note("queue, attacker aims below", alarms, through, lower.x)
+through, _, looks = behind_queue(bank, limit, lower.x)
+note("queue, attacker aims below", alarms, through, lower.x, looks)
 figures.table(
     rows,
-    ["bank", "honest refused", "passes", "taken (k€)"],
-    "200 frauds, any feasible change, 300 queries. The queue sees 20 payments a day.",
+    ["bank", "honest refused", "passes", "taken (k€)", "costs the bank (k€)"],
+    "200 frauds, any feasible change, 300 queries. The queue sees 20 payments a day, "
+    "at €4 each; an honest payment refused costs €15.",
 )
 
 # %%

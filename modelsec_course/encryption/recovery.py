@@ -1,0 +1,141 @@
+"""The secret key from two answers that were published to the last bit.
+
+A CKKS decryption is not the message but the message plus the encryption's own noise. Whoever holds the ciphertext
+(c₀, c₁) and learns m = c₀ + c₁ s exactly has a linear equation for the key s. A client publishes the real parts of m's
+slots, which is m plus its mirror image: so one answer gives, coefficient by coefficient, one equation for two unknowns,
+and two answers give the key.
+
+Source: Li & Micciancio, 2021, "On the Security of Homomorphic Encryption on Approximate Numbers".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["decrypt_with", "equations", "key_of", "recover_key"]
+
+Numbers = NDArray[np.object_]  # Python's own integers: products of two of 60 bits
+
+
+Equation = tuple[int, int, int]  # (a, b, e), for a s + b t = e
+
+
+def recover_key(public: bytes, answers: Sequence[bytes], published: Sequence[NDArray]) -> Numbers | None:
+    """The secret key modulo the first prime, in the number-theoretic transform (n,), as a server can compute it.
+
+    public: the context that the client sent.  answers: two encrypted answers, the server's own work.  published: what
+    the client made known of them, one number for each slot used.  If these are rounded, what comes out is not the key.
+    Returns None where the two equations are not independent.
+    """
+    first, second, q = equations(public, answers, published)
+    a, b, e, c, d, f = (
+        np.array(part, dtype=object) for part in (*zip(*first, strict=True), *zip(*second, strict=True))
+    )
+    determinant = (a * d - b * c) % q
+    if not determinant.all():
+        return None
+    inverse = np.array([pow(int(value), -1, q) for value in determinant], dtype=object)
+    return (e * d - b * f) * inverse % q
+
+
+def equations(
+    public: bytes, answers: Sequence[bytes], published: Sequence[NDArray]
+) -> tuple[list[Equation], list[Equation], int]:
+    """For each of the two answers n equations in an entry of the key and its mirror image, and the prime of all."""
+    import tenseal
+    import tenseal.sealapi as seal
+
+    if len(answers) != 2 or len(published) != 2:
+        raise ValueError(f"two answers and two published vectors are needed, not {len(answers)} and {len(published)}")
+    context = tenseal.context_from(public)
+    inner = context.seal_context().data
+    encoder, found = seal.CKKSEncoder(inner), []
+    for answer, scores in zip(answers, published, strict=True):
+        ciphertext = tenseal.ckks_vector_from(context, answer).ciphertext()[0]
+        q = int(inner.get_context_data(ciphertext.parms_id()).parms().coeff_modulus()[0].value())
+        c0, c1 = _polynomials(ciphertext)
+        twice = seal.Plaintext()  # m and its mirror image together: their slots are twice the real parts
+        encoder.encode((2 * np.asarray(scores, dtype=float)).tolist(), ciphertext.parms_id(), ciphertext.scale, twice)
+        m = np.array([int(twice[i]) for i in range(len(c0))], dtype=object)
+        found.append(list(zip(c1, c1[::-1], (m - c0 - c0[::-1]) % q, strict=True)))
+    return found[0], found[1], q
+
+
+def decrypt_with(key: Numbers, public: bytes, ciphertext: bytes) -> NDArray:
+    """The numbers in a ciphertext's slots (n/2,), by a key as `recover_key` returns it: all in Python, with no secret.
+
+    One prime is enough, as long as the numbers fit below half of it: they do in every plan with room before the point.
+    """
+    import tenseal
+
+    context = tenseal.context_from(public)
+    inner = tenseal.ckks_vector_from(context, ciphertext).ciphertext()[0]
+    chain = context.seal_context().data.get_context_data(inner.parms_id()).parms().coeff_modulus()
+    q, (c0, c1) = int(chain[0].value()), _polynomials(inner)
+    coefficients = _coefficients((c0 + c1 * key) % q, q)
+    signed = np.where(coefficients > q // 2, coefficients - q, coefficients).astype(float) / inner.scale
+    n = len(signed)
+    turned = np.exp(1j * np.pi * np.arange(n) / n) * signed
+    at = n * np.fft.ifft(turned)  # the polynomial at the t-th odd power of a 2n-th root of unity
+    power, slots = 1, []
+    for _ in range(n // 2):  # slot j lies at the power 3^j
+        slots.append(at[(power - 1) // 2].real)
+        power = 3 * power % (2 * n)
+    return np.array(slots)
+
+
+def _coefficients(values: Numbers, q: int) -> Numbers:
+    """A polynomial's coefficients modulo q from its values as SEAL keeps them: at odd powers, in bit-reversed order."""
+    n = len(values)
+    bits = n.bit_length() - 1
+    order = [int(f"{t:0{bits}b}"[::-1], 2) for t in range(n)]
+    root = _least_root(2 * n, q)
+    back = pow(root, -1, q)
+    turned = _fourier(values[order], back * back % q, q)
+    powers = np.empty(n, dtype=object)
+    powers[:] = list(_powers(back, n, q))
+    return turned * powers % q * pow(n, -1, q) % q
+
+
+def _fourier(values: Numbers, root: int, q: int) -> Numbers:
+    """Σ_t values[t] · root^(k t) modulo q, for each k."""
+    n = len(values)
+    if n == 1:
+        return values
+    even, odd = _fourier(values[::2], root * root % q, q), _fourier(values[1::2], root * root % q, q)
+    powers = np.empty(n // 2, dtype=object)
+    powers[:] = list(_powers(root, n // 2, q))
+    turned = odd * powers % q
+    return np.concatenate([(even + turned) % q, (even - turned) % q])
+
+
+def _powers(base: int, count: int, q: int) -> Iterator[int]:
+    power = 1
+    for _ in range(count):
+        yield power
+        power = power * base % q
+
+
+def _least_root(order: int, q: int) -> int:
+    """The least primitive root of unity of an order that is a power of two, modulo the prime q: the one SEAL takes."""
+    root = next(r for x in range(2, q) if pow(r := pow(x, (q - 1) // order, q), order // 2, q) == q - 1)
+    square = root * root % q
+    return min(root * power % q for power in _powers(square, order // 2, q))
+
+
+def key_of(context) -> Numbers:
+    """The true key of a TenSEAL context that holds it, in the same form: what a recovered one is compared with."""
+    inner = context.secret_key().data.data()
+    n = context.seal_context().data.key_context_data().parms().poly_modulus_degree()
+    return np.array([int(inner[i]) for i in range(n)], dtype=object)
+
+
+def _polynomials(ciphertext) -> tuple[Numbers, Numbers]:
+    """c₀ and c₁ modulo the first prime."""
+    primes, n = ciphertext.coeff_modulus_size(), ciphertext.poly_modulus_degree()
+    if ciphertext.size() != 2:
+        raise ValueError(f"the ciphertext has {ciphertext.size()} polynomials, and the attack is on two")
+    return tuple(np.array([int(ciphertext[part * primes * n + i]) for i in range(n)], dtype=object) for part in (0, 1))

@@ -1,0 +1,752 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # Lab 15 · Homomorphic encryption
+
+# %%
+import math
+import secrets
+import time
+
+import numpy as np
+from torch import nn
+from tqdm.auto import tqdm
+
+from modelsec_course import data, encryption, models, runtime, training, zoo
+from modelsec_course.encryption import paillier, recovery
+from modelsec_course.lab import check, claims, explore, figures, guarantee
+from modelsec_course.lab import finish, predict, quiz, start, threat
+from modelsec_course.lab.words import number, percent
+from modelsec_course.labs.lab_15_homomorphic_encryption import scene
+
+start("15")
+
+# %%
+threat.card("15")
+
+# %% [markdown]
+# ## 1 · The idea
+#
+# A hospital has a patient's 30 measurements. A company has a model that tells malignant tumours from benign ones. The hospital may
+# not show the measurements, and the company does not give the model away. Can the company compute a score from numbers that it
+# cannot read?
+#
+# Most encryption leaves nothing to compute with. **Homomorphic encryption** keeps one kind
+# of structure: you compute on ciphertexts, and what is inside is computed along. Paillier's scheme (1999) keeps **sums**. Its
+# secret key is two primes, $p$ and $q$; its public key is $n = pq$. To encrypt $m$, a whole number from 0 to $n - 1$, draw a random
+# $r$ and take
+#
+# $$ c = (n + 1)^m \, r^n \bmod n^2. $$
+#
+# Multiply two ciphertexts: the exponents add up, and so do the messages. The $r^n$ hides the rest.
+#
+# ### Exercise 1: hide a number
+#
+# By the binomial theorem $(n + 1)^m = 1 + mn$, modulo $n^2$: every other term holds $n^2$.
+
+
+# %%
+def encrypt(n, message, r):
+    """Paillier's ciphertext of `message`: (n + 1)^message · r^n, modulo n².
+
+    n, message, r: whole numbers, message in [0, n), r in (0, n).  Returns an int.
+    """
+    ### BEGIN SOLUTION
+    return (1 + message * n) * pow(r, n, n * n) % (n * n)
+    ### END SOLUTION
+
+
+encrypt = check("15.encrypt", encrypt)
+
+# %% [markdown]
+# Is the random $r$ needed? Try without: take $r = 1$, and read the message without any key.
+
+# %%
+n = 293 * 433  # tiny: in earnest each prime has more than 300 digits
+dice = [r for r in (secrets.randbelow(n) for _ in range(300)) if math.gcd(r, n) == 1]
+bare = [(encrypt(n, m, 1) - 1) // n for m in range(200)]
+hidden = [
+    (encrypt(n, m, r) - 1) // n for m, r in zip(range(200), dice[:200], strict=True)
+]
+read = sum(got == m for m, got in enumerate(hidden))
+
+# %%
+claims(
+    (
+        "Without r anybody reads all 200 messages: (c − 1) / n",
+        bare == list(range(200)),
+    ),
+    ("With a random r the same reads fewer than 5", read < 5, f"{read} of 200"),
+    (
+        "One message, encrypted 200 times, gives at least 190 different ciphertexts",
+        len({encrypt(n, 7, r) for r in dice[:200]}) >= 190,
+    ),
+)
+
+# %% [markdown]
+# ### Exercise 2: read it with the primes
+#
+# Who knows $p$ and $q$ knows $\lambda = \text{lcm}(p - 1, q - 1)$. For every $r$ without a divisor in common with $n$,
+# $r^{n \lambda} = 1$ modulo $n^2$. So $c^\lambda = 1 + \lambda m n$: take 1 off, divide by $n$, and divide by $\lambda$ modulo $n$.
+
+
+# %%
+def decrypt(p, q, ciphertext):
+    """The message, from 0 to p q − 1.
+
+    p, q: the primes.  ciphertext: as `encrypt(p * q, …)` makes it.  Returns an int.
+    `pow(a, -1, n)` is the inverse of a modulo n.
+    """
+    ### BEGIN SOLUTION
+    n = p * q
+    lam = math.lcm(p - 1, q - 1)
+    return (pow(ciphertext, lam, n * n) - 1) // n * pow(lam, -1, n) % n
+    ### END SOLUTION
+
+
+decrypt = check("15.decrypt", decrypt)
+
+# %%
+three, four = encrypt(n, 3, dice[0]), encrypt(n, 4, dice[1])
+figures.table(
+    [
+        ("3", three, decrypt(293, 433, three)),
+        ("4", four, decrypt(293, 433, four)),
+        ("their product", three * four % n**2, decrypt(293, 433, three * four % n**2)),
+        ("the fourth, cubed", four**3 % n**2, decrypt(293, 433, four**3 % n**2)),
+    ],
+    ["ciphertext of", "what everybody sees", "what the key reads"],
+    "A product of ciphertexts holds the sum, and a power holds a multiple.",
+)
+
+# %%
+claims(
+    ("The product holds 7", decrypt(293, 433, three * four % n**2) == 7),
+    ("The third power of the second holds 12", decrypt(293, 433, four**3 % n**2) == 12),
+)
+
+# %% [markdown]
+# ## 2 · A score from numbers that nobody reads
+#
+# Measurements are fractions, and some are negative. So write $x$ as the whole number nearest to $2^{16} x$, modulo $n$. A negative
+# one becomes a number just below $n$. The product of two such numbers has 32 bits after the point. And a sum can grow: what lies
+# in the **middle third** is too large to be one or the other, and you should say so.
+#
+# ### Exercise 3: signs and fractions
+
+
+# %%
+def decode(number, n, bits):
+    """The real number that `number`, in [0, n), stands for.
+
+    bits: how many there are after the point.
+    Up to n // 3 it is positive; from n - n // 3 on, negative.
+    Raises OverflowError between.
+    """
+    ### BEGIN SOLUTION
+    if number <= n // 3:
+        return number / 2**bits
+    if number < n - n // 3:
+        raise OverflowError("more than a third of n: the sign is lost")
+    return (number - n) / 2**bits
+    ### END SOLUTION
+
+
+decode = check("15.decode", decode)
+
+# %% [markdown]
+# ### Exercise 4: a score that you cannot read
+#
+# You are the company. A linear score is $\sum_i w_i m_i + b$, with whole weights, some of them negative. You have the ciphertexts
+# of the $m_i$, and never the $m_i$. Multiply at the end by $r^n$, a fresh encryption of 0: section 3 says why.
+
+
+# %%
+def encrypted_score(n, ciphertexts, weights, bias, r):
+    """A ciphertext of Σ weight · message + bias, modulo n.
+
+    ciphertexts, weights: of one length.  weights, bias: whole numbers of either sign.
+    r: a random number that nobody knows; its n-th power makes the answer a fresh one.
+    """
+    ### BEGIN SOLUTION
+    total = (1 + bias * n) * pow(r, n, n * n)
+    for ciphertext, weight in zip(ciphertexts, weights, strict=True):
+        total = total * pow(ciphertext, weight, n * n) % (n * n)
+    return total % (n * n)
+    ### END SOLUTION
+
+
+encrypted_score = check("15.encrypted_score", encrypted_score)
+
+# %% [markdown]
+# Now with a key that is thought safe, of 2,048 bits, and a real patient.
+
+# %%
+guess_size = predict(
+    "15.size",
+    "A row of 30 numbers has 240 bytes. How many times as long is it encrypted?",
+    low=1,
+    high=200,
+    step=1,
+)
+
+# %%
+tumours, net = data.load("tumours"), zoo.load("tumours-logistic", device="cpu")
+normalise, last = net[0], net[1]
+patients = normalise(tumours.x_test).double().numpy()  # 143 rows, 30 features
+# the score is the logit of "malignant", class 0, less the one of "benign"
+weights = (last.weight[0] - last.weight[1]).double().detach().numpy()
+bias = (last.bias[0] - last.bias[1]).item()
+
+hospital = paillier.keygen(2048)
+key, n = hospital, hospital.public.n
+code = encryption.FixedPoint(n, bits=16)
+row = [paillier.encrypt(hospital, code.encode(value)) for value in patients[0]]
+
+
+def fresh():
+    """A random number without a divisor in common with n, but for one in 10^300."""
+    return 2 + secrets.randbelow(n - 2)
+
+
+whole = [code.signed(weight) for weight in weights]
+answer = encrypted_score(n, row, whole, code.signed(bias, power=2), fresh())
+score = decode(decrypt(key.p, key.q, answer), n, 32)
+clear = float(patients[0] @ weights + bias)
+longer = sum((c.bit_length() + 7) // 8 for c in row) / 240
+
+# %%
+claims(
+    (
+        "The hospital reads the score of the plaintext model, to three decimals",
+        abs(score - clear) < 1e-3,
+        f"{score:.4f} and {clear:.4f}",
+    ),
+    (
+        "The row is more than 50 times as long",
+        longer > 50,
+        f"{longer:.0f} times",
+        guess_size,
+    ),
+)
+
+# %% [markdown]
+# ## 3 · Who is protected from whom?
+#
+# The company never sees the row. What does the hospital see of the **model**? It encrypted the row, so it knows every $r_i$. Without
+# the fresh $r$ it could test guesses of the weights on your answer. With it, all that is left is the score. Is that little?
+#
+# You are the hospital. Ask for 31 scores and solve 31 equations, as in [lab 09](09_model_extraction.ipynb). (The key is short here, to
+# save a minute.)
+
+# %%
+short = paillier.keygen(512, insecure=True)
+n = short.public.n
+code = encryption.FixedPoint(n, bits=16)
+private = [code.signed(weight) for weight in weights], code.signed(bias, power=2)
+asked, scores = patients[:31], []
+for patient in tqdm(asked, "31 encrypted rows", leave=False):
+    sent = [paillier.encrypt(short, code.encode(value)) for value in patient]
+    answer = encrypted_score(n, sent, *private, fresh() % n)
+    scores.append(decode(decrypt(short.p, short.q, answer), n, 32))
+equations = np.column_stack([asked, np.ones(31)])
+stolen = np.linalg.solve(equations, scores)
+off = np.abs(stolen - [*weights, bias]).max() / np.abs(weights).max()
+
+# %%
+# A stranger on the line multiplies one ciphertext by an encryption of 1.
+sent[0] = sent[0] * paillier.encrypt(short.public, code.encode(1.0)) % n**2
+moved = encrypted_score(n, sent, *private, fresh() % n)
+shift = decode(decrypt(short.p, short.q, moved), n, 32) - scores[-1]
+
+# %%
+claims(
+    (
+        "31 encrypted scores give the hospital all weights, to 5 % of the largest",
+        off < 0.05,
+        percent(off),
+    ),
+    (
+        "A stranger without any key moves a score by exactly one weight",
+        abs(shift - weights[0]) < 1e-3,
+        f"{shift:.4f}, and the weight is {weights[0]:.4f}",
+    ),
+)
+
+# %% [markdown]
+# So the encryption protects the **inputs from the server**. It does not protect the model from the client: the scores are exact, and
+# exact scores are what extraction needs. Nor does it say that a score is right: whoever is on the line can change what is inside, and
+# the company can send back any number.
+#
+# ## 4 · Thousands of rows at once
+#
+# Paillier's numbers are long, and it only adds. **CKKS** (Cheon and others, 2017) also multiplies ciphertexts, and packs $N/2$ numbers
+# into one. Two things are new.
+#
+# * It is **approximate**. Each number carries a little noise, as a part of the encryption. Numbers are multiplied by a scale, $2^{36}$
+#   for instance, and the noise is far behind the point.
+# * It has a **depth**. A product has twice the scale; one prime of a chain is divided out to bring it back. When the chain is used up,
+#   you cannot multiply any more.
+#
+# A longer chain needs a larger ring, of degree $N$: the limit is on the bits of all primes together, and keeps 128 bits of security
+# (Bossuat and others, 2024).
+#
+# ### Exercise 5: plan before you compute
+#
+# A chain has one prime of `scale` bits for each multiplication. Before them comes one with `whole` bits more, for what is before the
+# point; and after them another such one, for the keys.
+
+
+# %%
+def plan(depth, scale, whole, limits):
+    """(n, chain): the smallest ring in which the chain is secure, and its primes' bits.
+
+    depth: multiplications in a row.  scale: bits after the point.  whole: before it.
+    limits: a dict, degree of the ring -> bits allowed for the whole chain.
+    Raises ValueError where no ring is large enough.
+    """
+    ### BEGIN SOLUTION
+    chain = [scale + whole] + depth * [scale] + [scale + whole]
+    for n in sorted(limits):
+        if sum(chain) <= limits[n]:
+            return n, chain
+    raise ValueError(f"{sum(chain)} bits fit into no ring")
+    ### END SOLUTION
+
+
+plan = check("15.plan", plan)
+
+# %%
+CKKS = encryption.available()
+if not CKKS:
+    print("TenSEAL has no build for this machine, so the lab's CKKS half is left out.")
+figures.table(
+    [
+        (f"{depth} deep, scale 2^{scale}", f"{n:,}", sum(chain), encryption.LIMITS[n])
+        for depth, scale in ((1, 24), (1, 36), (3, 36), (6, 40), (15, 45))
+        for n, chain in [plan(depth, scale, 14, encryption.LIMITS)]
+    ],
+    ["computation", "ring N", "bits", "limit"],
+    "A linear model is one multiplication deep. A hidden layer of squares is three: "
+    "weights, square, weights.",
+)
+
+# %% [markdown]
+# Plan one yourself. What makes the error smaller? What makes the ring larger? Find a plan that is refused.
+
+# %%
+if CKKS:
+    explore(
+        scene.plan_a_computation(),
+        depth=(1, 8, 1, 3),
+        scale=(20, 50, 2, 36),
+        ring=["smallest", "4096", "8192", "16384"],
+        labels={"scale": "scale, bits"},
+        caption="Left: the primes of the chain, hatched where they are not spent by "
+        "products. Right: the worst error so far, of N/2 numbers from −1 to 1.",
+    )
+
+# %% [markdown]
+# Now score patients. One ciphertext may hold one patient's row; then sums over features need rotations, and keys for them. Or it holds
+# **one feature of all patients**. The second model has a hidden layer of 16 squares.
+
+
+# %%
+class Square(nn.Module):
+    def forward(self, x):
+        return x * x
+
+
+def squares():
+    return nn.Sequential(nn.Linear(30, 16), Square(), nn.Linear(16, 2))
+
+
+network = models.initialise(squares(), runtime.generator(1))
+rows = normalise(tumours.x_train)
+training.fit(
+    network,
+    rows,
+    tumours.y_train,
+    epochs=40,
+    generator=runtime.generator(2),
+    progress=False,
+)
+hidden, out = network[0], network[2]
+apart = (out.weight[0] - out.weight[1]).detach()
+private_models = {
+    "linear": encryption.Model.linear(weights, bias),
+    "16 squares": encryption.Model.squares(
+        hidden.weight.detach(),
+        hidden.bias.detach(),
+        apart,
+        (out.bias[0] - out.bias[1]).item(),
+    ),
+}
+
+# %%
+guess_cheaper = predict(
+    "15.cheaper",
+    "4,096 rows share 30 ciphertexts. How many times as cheap is a row's score then, "
+    "for the server, as one row to a ciphertext?",
+    low=1,
+    high=2000,
+    step=1,
+)
+
+
+# %%
+def measure(model, scale, layout, x):
+    """What one encrypted job costs, and how far its scores are from the clear ones."""
+    job = encryption.plan(model.depth, scale=scale)
+    client = encryption.Client(job, layout=layout)
+    server = encryption.Server(model, client.public(), job, layout=layout)
+    sent = client.encrypt(x)
+    begun = time.process_time()
+    answers = server.answer(sent)
+    took = time.process_time() - begun
+    got, want = client.scores(answers, len(x), digits=None), model.plain(x)
+    return {
+        "ring": job.n,
+        "milliseconds": 1000 * took / len(x),
+        "kilobytes": sum(map(len, sent)) / len(x) / 1000,
+        "error": np.abs(got - want).max(),
+        "same": (got > 0) == (want > 0),
+    }
+
+
+# %%
+if CKKS:
+    full = np.tile(patients, (29, 1))[:4096]  # every patient, again and again
+    jobs = {
+        "linear, by columns": ("linear", 36, "columns", full),
+        "linear, row by row": ("linear", 36, "rows", patients[:2]),
+        "linear, coarser scale": ("linear", 24, "columns", full[:2048]),
+        "16 squares, by columns": ("16 squares", 36, "columns", full),
+    }
+    measured = {
+        name: measure(private_models[kind], *rest)
+        for name, (kind, *rest) in tqdm(jobs.items(), "jobs", leave=False)
+    }
+    figures.table(
+        [
+            (
+                name,
+                f"{job['ring']:,}",
+                number(job["milliseconds"], 2),
+                number(job["kilobytes"], 2),
+                f"{job['error']:.0e}",
+                percent(job["same"].mean(), 0),
+            )
+            for name, job in measured.items()
+        ],
+        ["job", "ring", "ms a row", "kB a row", "worst error", "same diagnosis"],
+        "The server's computing, what it is sent, and the scores against those in the "
+        "clear.",
+    )
+
+# %% [markdown]
+# That was computed here, to measure it. Now in **two processes**. The hospital sends a public context and ciphertexts, as bytes; the
+# company's process was started anew, and has never had the secret key in its memory.
+
+# %% tags=["headline"]
+if CKKS:
+    job, company = encryption.plan(1), private_models["linear"]
+    client = encryption.Client(job)
+    sent = client.encrypt(patients)
+    with encryption.ServerProcess(company, job) as server:
+        server.introduce(client.public())
+        answers = server.answer(sent)
+    scores = client.scores(answers, len(patients))
+    scene.two_sides(
+        patients[0],
+        sent[0],
+        company.plain(patients),
+        scores,
+        caption="One patient's row; what the server has of it; and the scores of all "
+        "143 patients, computed by a process that holds no key.",
+    )
+
+# %%
+if CKKS:
+    single = measured["linear, row by row"]
+    columns = measured["linear, by columns"]
+    cheaper = single["milliseconds"] / columns["milliseconds"]
+    claims(
+        (
+            "The process without a key scores all 143 patients, to two decimals",
+            np.abs(scores - company.plain(patients)).max() < 0.01,
+        ),
+        (
+            "Every patient gets the diagnosis of the plaintext model, in every job",
+            all(job["same"].all() for job in measured.values()),
+        ),
+        (
+            "By columns a row is more than 100 times as cheap",
+            cheaper > 100,
+            f"{cheaper:,.0f} times",
+            guess_cheaper,
+        ),
+        (
+            "Twelve bits less of scale make the error more than 50 times as large",
+            measured["linear, coarser scale"]["error"] > 50 * columns["error"],
+        ),
+    )
+
+# %% [markdown]
+# ## 5 · The last digits
+#
+# A CKKS decryption is not the score. It is the score **plus the noise of the encryption**: what makes it approximate is also what makes
+# it secure. Now a hospital publishes its scores, as a decryption returns them. What does the company learn?
+#
+# Inside, a ciphertext is a pair $(c_0, c_1)$ of vectors modulo a prime $q$, and decrypting is $c_0 + c_1 s$, entry by entry, with the
+# secret key $s$. Who knows the result exactly has an equation for $s$. The published numbers are real parts, so each entry is mixed
+# with its mirror image $t$: **two answers** give two equations in $s$ and $t$ (Li & Micciancio, 2021).
+#
+# ### Exercise 6: two equations, one key
+#
+# Solve $a s + b t = e$ and $c s + d t = f$ for $s$, modulo $q$.
+
+
+# %%
+def solve_for_key(first, second, q):
+    """s, in [0, q), from first = (a, b, e) and second = (c, d, f).
+
+    They say a s + b t = e and c s + d t = f, modulo the prime q.
+    All are ints of about 50 bits: a float would not hold their products.
+    """
+    ### BEGIN SOLUTION
+    (a, b, e), (c, d, f) = first, second
+    return (e * d - b * f) * pow(a * d - b * c, -1, q) % q
+    ### END SOLUTION
+
+
+solve_for_key = check("15.solve_for_key", solve_for_key)
+
+# %%
+guess_digits = predict(
+    "15.digits",
+    "The hospital rounds before it publishes, at a scale of 2^36. Up to how many "
+    "decimals does this attack find nothing?",
+    low=0,
+    high=14,
+    step=1,
+)
+
+
+# %%
+def two_nights(scale):
+    """A client, two encrypted answers of the company's, and what they decrypt to."""
+    job = encryption.plan(1, scale=scale)
+    client = encryption.Client(job)
+    server = encryption.Server(private_models["linear"], client.public(), job)
+    draw = np.random.default_rng(3)
+    answers, exact = [], []
+    for _ in range(2):
+        batch = patients[draw.integers(143, size=job.slots)]
+        answers += server.answer(client.encrypt(batch))
+        exact.append(client.scores(answers[-1:], job.slots, digits=None))
+    return client, answers, exact
+
+
+def recovered(client, answers, published):
+    """The key's entries, as the company works them out with your function."""
+    first, second, q = recovery.equations(client.public(), answers, published)
+    pairs = zip(first, second, strict=True)
+    return np.array([solve_for_key(*pair, q) for pair in pairs], dtype=object)
+
+
+# %%
+if CKKS:
+    shares, nights = {}, {scale: two_nights(scale) for scale in (24, 36)}
+    for scale, (client, answers, exact) in nights.items():
+        true_key = recovery.key_of(client._context)  # to compare: the company has none
+        for digits in (3, 6, 8, 9, 10, 14):
+            rounded = [scores.round(digits) for scores in exact]
+            found = recovered(client, answers, rounded)
+            shares[scale, digits] = float(np.mean(found == true_key))
+    figures.bars(
+        {f"2^{scale}, {digits} decimals": v for (scale, digits), v in shares.items()},
+        roles={f"2^{scale}, {digits} decimals": "attack" for scale, digits in shares},
+        ylabel="share of the secret key that the server has",
+        percent=True,
+        horizontal=True,
+        caption="Two nights' scores, published with so many decimals; two scales.",
+    )
+    # with the key, the company opens what it is sent: new patients' first features
+    client, answers, exact = nights[36]
+    stolen_key = recovered(client, answers, exact)
+    new = patients[:100]
+    opened = [
+        recovery.decrypt_with(stolen_key, client.public(), sent)[:100]
+        for sent in client.encrypt(new)[:3]
+    ]
+    wrong_by = max(np.abs(got - new[:, k]).max() for k, got in enumerate(opened))
+
+# %%
+if CKKS:
+    safe = max(digits for (scale, digits), v in shares.items() if scale == 36 and v < 1)
+    claims(
+        (
+            "At a scale of 2^36, ten decimals give the server the whole key, and eight "
+            "less than 1 % of it",
+            shares[36, 10] == 1 and shares[36, 8] < 0.01,
+            f"nothing up to {safe} decimals",
+            guess_digits,
+        ),
+        ("At 2^24 eight decimals give it the whole key", shares[24, 8] == 1),
+        (
+            "With the key it reads 100 new patients' features to three decimals",
+            wrong_by < 1e-3,
+            f"at most {wrong_by:.0e} off",
+        ),
+    )
+
+# %% [markdown]
+# Nothing in between: the key is whole, or it is dust. It turns where rounding becomes finer than the units that the scale counts in. So
+# no number of decimals is safe as such: eight are, at one scale, and at the other they give all away. And rounding proves nothing. It
+# stops *these* equations, which are exact; whether approximate ones help, nobody has shown either way.
+#
+# What would a proof need? **Noise flooding**: noise that drowns the encryption's own: for one answer, and a chance of one in a billion to learn anything,
+# $\sqrt{12} \cdot 2^{15}$ times as much (Li and others, 2022). That is a cost in bits, and bits can be planned.
+
+# %%
+flood = encryption.flooding_bits(1, security=30)
+if CKKS:
+    more = encryption.plan(1, scale=52, whole=8)
+    precise = encryption.Client(more)
+    fine = encryption.Server(private_models["linear"], precise.public(), more)
+    got = precise.scores(fine.answer(precise.encrypt(full)), 4096, digits=None)
+    errors = {
+        36: columns["error"],
+        52: np.abs(got - private_models["linear"].plain(full)).max(),
+    }
+    figures.table(
+        [
+            (f"2^{scale}", f"{error:.0e}", f"{error * 2**flood:.0e}")
+            for scale, error in errors.items()
+        ],
+        ["scale", "error now", "error with the noise that a proof needs"],
+        f"Flooding costs {flood:.1f} bits. Both plans fit the ring of 8,192.",
+    )
+    claims(
+        (
+            "At scale 2^36 the noise of a proof drowns the scores",
+            errors[36] * 2**flood > 1,
+        ),
+        (
+            "At scale 2^52 it leaves two decimals, in the same ring",
+            errors[52] * 2**flood < 0.01 and more.n == 8192,
+        ),
+    )
+
+# %% [markdown]
+# ## 6 · What is guaranteed
+
+# %%
+guarantee(
+    holds="Against a server that computes as it should and reads all it sees: a row's "
+    "content, as long as Paillier's n cannot be factored, and CKKS's ring problem is "
+    "as hard as thought, for 128 bits.",
+    does_not="The model, from a client that asks often enough. That a score is right. "
+    "Decryptions that are published, or sent back to the server in any way.",
+    adapts="The server waits for a decryption: in a report, a log, an error message. "
+    "The client asks 31 times.",
+    cost=f"Paillier: {longer:.0f} times the bytes. CKKS, by columns: a fraction of a "
+    "millisecond a row, if thousands come at once; and a proof for published scores "
+    f"costs {flood:.0f} bits of scale.",
+)
+
+# %% [markdown]
+# ### Spot the broken experiment
+#
+# A colleague shows you an encrypted service. The scores are right, and every byte on the wire is a ciphertext or a key. The server, they
+# say, cannot read a thing. Can it?
+
+
+# %%
+def colleague(x):
+    """Scores of rows x; and all that the server was sent."""
+    import tenseal
+
+    context = tenseal.context(
+        tenseal.SCHEME_TYPE.CKKS, 8192, coeff_mod_bit_sizes=[50, 36, 50]
+    )
+    context.global_scale = 2.0**36
+    setup = context.serialize(save_secret_key=True, save_relin_keys=True)
+    columns = [tenseal.ckks_vector(context, column.tolist()) for column in x.T]
+    sent = [column.serialize() for column in columns]
+    # the server
+    context = tenseal.context_from(setup)
+    total = bias
+    for ciphertext, weight in zip(sent, weights, strict=True):
+        total = tenseal.ckks_vector_from(context, ciphertext) * float(weight) + total
+    return np.array(total.decrypt()), (setup, sent)
+
+
+# %% tags=["student-only"]
+# scores, (setup, sent) = colleague(patients)
+# You are the server. Try to read sent[0], with `tenseal` and nothing but `setup`.
+
+
+# %% tags=["solution-only"]
+if CKKS:
+    import tenseal
+
+    scores, (setup, sent) = colleague(patients)
+    theirs = tenseal.context_from(setup)
+    first = np.array(tenseal.ckks_vector_from(theirs, sent[0]).decrypt())
+    claims(
+        (
+            "The scores are right",
+            np.abs(scores - patients @ weights - bias).max() < 0.01,
+        ),
+        (
+            "The server reads every patient's first feature",
+            np.abs(first - patients[:, 0]).max() < 1e-3,
+        ),
+        ("Its context holds the secret key", theirs.has_secret_key()),
+    )
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `save_secret_key=True`: the set-up that the server is sent holds the secret key, and it decrypts whatever comes. Nothing in the scores
+# shows it, and on the wire it looks like any key. So ask of an encrypted service not whether it encrypts, but **where the key is**. The
+# library's `Server` refuses a context that holds one.
+#
+# </details>
+
+# %% [markdown]
+# ## 7 · Quiz
+
+# %%
+quiz("15")
+
+# %% [markdown]
+# ### Further reading
+#
+# * P. Paillier, 1999,
+#   [*Public-Key Cryptosystems Based on Composite Degree Residuosity Classes*](https://doi.org/10.1007/3-540-48910-X_16).
+# * J. H. Cheon, A. Kim, M. Kim, Y. Song, 2017,
+#   [*Homomorphic Encryption for Arithmetic of Approximate Numbers*](https://doi.org/10.1007/978-3-319-70694-8_15). CKKS.
+# * B. Li, D. Micciancio, 2021,
+#   [*On the Security of Homomorphic Encryption on Approximate Numbers*](https://doi.org/10.1007/978-3-030-77870-5_23). The attack of
+#   section 5.
+# * B. Li, D. Micciancio, M. Schultz, J. Sorrell, 2022,
+#   [*Securing Approximate Homomorphic Encryption Using Differential Privacy*](https://doi.org/10.1007/978-3-031-15802-5_20). What a
+#   proof needs: the noise of [lab 13](13_differential_privacy.ipynb), for a key.
+# * J.-P. Bossuat and others, 2024,
+#   [*Security Guidelines for Implementing Homomorphic Encryption*](https://eprint.iacr.org/2024/463). The limits.
+# * A. Benaissa, B. Retiat, B. Cebere, A. E. Belfedhal, 2021,
+#   [*TenSEAL: A Library for Encrypted Tensor Operations Using Homomorphic Encryption*](https://arxiv.org/abs/2104.03152).
+#
+# To see how the library writes these, open `modelsec_course/encryption/paillier.py`, `planning.py` and `recovery.py`.
+
+# %%
+finish("15")
