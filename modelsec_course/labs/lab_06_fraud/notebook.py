@@ -776,12 +776,18 @@ claims(
         f"€{outcome['queue, attacker aims below'][1]:,.0f}",
         guess_queue,
     ),
+    (
+        "Its analysts paid, the queue still saves the bank more than a tenth",
+        outcome["queue, attacker aims below"][3] < 0.9 * outcome["trees"][3],
+        f"€{outcome['trees'][3]:,.0f} without, "
+        f"€{outcome['queue, attacker aims below'][3]:,.0f} with it",
+    ),
 )
 
 # %% [markdown]
 # A queue of twenty a day catches an attack that goes just below the refusal limit. The next attacker aims lower: most frauds still pass,
-# but they bring less. **A defence that looks useless in a rate may still cost the attacker money.** Whether it pays, count the analysts
-# too. The limit on euros does no more than the control: a lower score limit that refuses about as many honest payments.
+# but they bring less. **A defence that looks useless in a rate may still cost the attacker money**, and twenty looks a day at €4 are cheap
+# beside it. The limit on euros does no more than the control: a lower score limit that refuses about as many honest payments.
 #
 # ## 5 · What is guaranteed
 

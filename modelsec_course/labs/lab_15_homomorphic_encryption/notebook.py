@@ -44,11 +44,15 @@ threat.card("15")
 #
 # $$ c = (n + 1)^m \, r^n \bmod n^2. $$
 #
-# Multiply two ciphertexts: the exponents add up, and so do the messages. The $r^n$ hides the rest.
+# Multiply two ciphertexts: the exponents add up, and so do the messages; and $r_1^n r_2^n = (r_1 r_2)^n$ is a mask of the same kind.
+#
+# Why is it secret? Nobody knows a fast way to find $p$ and $q$ from a large $n$. And without them, as far as anybody knows, $r^n$ cannot
+# be told from any other number modulo $n^2$: it hides the message.
 #
 # ### Exercise 1: hide a number
 #
-# By the binomial theorem $(n + 1)^m = 1 + mn$, modulo $n^2$: every other term holds $n^2$.
+# By the binomial theorem $(n + 1)^m = 1 + mn$, modulo $n^2$: every other term has $n^2$ as a factor. Python's `pow(a, b, m)` is
+# $a^b \bmod m$; `a**b % m` would write the whole power down first, and with a real key that never ends.
 
 
 # %%
@@ -82,7 +86,7 @@ claims(
         "Without r anybody reads all 200 messages: (c − 1) / n",
         bare == list(range(200)),
     ),
-    ("With a random r the same reads fewer than 5", read < 5, f"{read} of 200"),
+    ("With a random r the same formula reads fewer than 5", read < 5, f"{read} of 200"),
     (
         "One message, encrypted 200 times, gives at least 190 different ciphertexts",
         len({encrypt(n, 7, r) for r in dice[:200]}) >= 190,
@@ -92,8 +96,9 @@ claims(
 # %% [markdown]
 # ### Exercise 2: read it with the primes
 #
-# Who knows $p$ and $q$ knows $\lambda = \text{lcm}(p - 1, q - 1)$. For every $r$ without a divisor in common with $n$,
-# $r^{n \lambda} = 1$ modulo $n^2$. So $c^\lambda = 1 + \lambda m n$: take 1 off, divide by $n$, and divide by $\lambda$ modulo $n$.
+# Whoever knows $p$ and $q$ can compute $\lambda = \text{lcm}(p - 1, q - 1)$. For every $r$ without a divisor in common with $n$,
+# $r^{n \lambda} = 1$ modulo $n^2$. So $c^\lambda = 1 + \lambda m n$, modulo $n^2$: take 1 off, divide by $n$, and divide by $\lambda$
+# modulo $n$.
 
 
 # %%
@@ -119,7 +124,7 @@ figures.table(
         ("3", three, decrypt(293, 433, three)),
         ("4", four, decrypt(293, 433, four)),
         ("their product", three * four % n**2, decrypt(293, 433, three * four % n**2)),
-        ("the fourth, cubed", four**3 % n**2, decrypt(293, 433, four**3 % n**2)),
+        ("that of 4, cubed", four**3 % n**2, decrypt(293, 433, four**3 % n**2)),
     ],
     ["ciphertext of", "what everybody sees", "what the key reads"],
     "A product of ciphertexts holds the sum, and a power holds a multiple.",
@@ -128,7 +133,7 @@ figures.table(
 # %%
 claims(
     ("The product holds 7", decrypt(293, 433, three * four % n**2) == 7),
-    ("The third power of the second holds 12", decrypt(293, 433, four**3 % n**2) == 12),
+    ("The ciphertext of 4, cubed, holds 12", decrypt(293, 433, four**3 % n**2) == 12),
 )
 
 # %% [markdown]
@@ -136,7 +141,7 @@ claims(
 #
 # Measurements are fractions, and some are negative. So write $x$ as the whole number nearest to $2^{16} x$, modulo $n$. A negative
 # one becomes a number just below $n$. The product of two such numbers has 32 bits after the point. And a sum can grow: what lies
-# in the **middle third** is too large to be one or the other, and you should say so.
+# in the **middle third** may be either, so there the sign is lost.
 #
 # ### Exercise 3: signs and fractions
 
@@ -163,8 +168,9 @@ decode = check("15.decode", decode)
 # %% [markdown]
 # ### Exercise 4: a score that you cannot read
 #
-# You are the company. A linear score is $\sum_i w_i m_i + b$, with whole weights, some of them negative. You have the ciphertexts
-# of the $m_i$, and never the $m_i$. Multiply at the end by $r^n$, a fresh encryption of 0: section 3 says why.
+# You are the company. A linear score is $\sum_i w_i m_i + b$, with whole weights, some of them negative. You have ciphertexts of the
+# $m_i$, but never the $m_i$ themselves. A power multiplies what is inside, and a negative one works too: `pow(c, -3, n**2)`. To add
+# $b$, multiply by $1 + bn$. Multiply at the end by $r^n$, a fresh encryption of 0: section 3 says why.
 
 
 # %%
@@ -172,7 +178,7 @@ def encrypted_score(n, ciphertexts, weights, bias, r):
     """A ciphertext of Σ weight · message + bias, modulo n.
 
     ciphertexts, weights: of one length.  weights, bias: whole numbers of either sign.
-    r: a random number that nobody knows; its n-th power makes the answer a fresh one.
+    r: a random number that nobody else knows; its n-th power makes the answer fresh.
     """
     ### BEGIN SOLUTION
     total = (1 + bias * n) * pow(r, n, n * n)
@@ -190,7 +196,7 @@ encrypted_score = check("15.encrypted_score", encrypted_score)
 # %%
 guess_size = predict(
     "15.size",
-    "A row of 30 numbers has 240 bytes. How many times as long is it encrypted?",
+    "A row of 30 numbers takes 240 bytes. How many times longer is it once encrypted?",
     low=1,
     high=200,
     step=1,
@@ -200,7 +206,7 @@ guess_size = predict(
 tumours, net = data.load("tumours"), zoo.load("tumours-logistic", device="cpu")
 normalise, last = net[0], net[1]
 patients = normalise(tumours.x_test).double().numpy()  # 143 rows, 30 features
-# the score is the logit of "malignant", class 0, less the one of "benign"
+# the score is the logit of "malignant", class 0, minus that of "benign"
 weights = (last.weight[0] - last.weight[1]).double().detach().numpy()
 bias = (last.bias[0] - last.bias[1]).item()
 
@@ -211,11 +217,12 @@ row = [paillier.encrypt(hospital, code.encode(value)) for value in patients[0]]
 
 
 def fresh():
-    """A random number without a divisor in common with n, but for one in 10^300."""
+    """A random r. (One that has a divisor in common with n would give the key away.)"""
     return 2 + secrets.randbelow(n - 2)
 
 
-whole = [code.signed(weight) for weight in weights]
+whole = [code.signed(weight) for weight in weights]  # small negative numbers stay so
+# products have 32 bits after the point (power=2), so the bias must have 32 as well
 answer = encrypted_score(n, row, whole, code.signed(bias, power=2), fresh())
 score = decode(decrypt(key.p, key.q, answer), n, 32)
 clear = float(patients[0] @ weights + bias)
@@ -240,9 +247,10 @@ claims(
 # ## 3 · Who is protected from whom?
 #
 # The company never sees the row. What does the hospital see of the **model**? It encrypted the row, so it knows every $r_i$. Without
-# the fresh $r$ it could test guesses of the weights on your answer. With it, all that is left is the score. Is that little?
+# the fresh $r$ it could guess the weights, compute the ciphertext that they would give, and compare. With it, all that is left is the
+# score. Is that harmless?
 #
-# You are the hospital. Ask for 31 scores and solve 31 equations, as in [lab 09](09_model_extraction.ipynb). (The key is short here, to
+# You are the hospital. Ask for 31 scores, for 30 weights and a bias, and solve 31 equations as in lab 09. (The key is short here, to
 # save a minute.)
 
 # %%
@@ -253,16 +261,17 @@ private = [code.signed(weight) for weight in weights], code.signed(bias, power=2
 asked, scores = patients[:31], []
 for patient in tqdm(asked, "31 encrypted rows", leave=False):
     sent = [paillier.encrypt(short, code.encode(value)) for value in patient]
-    answer = encrypted_score(n, sent, *private, fresh() % n)
+    answer = encrypted_score(n, sent, *private, fresh())
     scores.append(decode(decrypt(short.p, short.q, answer), n, 32))
 equations = np.column_stack([asked, np.ones(31)])
 stolen = np.linalg.solve(equations, scores)
 off = np.abs(stolen - [*weights, bias]).max() / np.abs(weights).max()
 
 # %%
-# A stranger on the line multiplies one ciphertext by an encryption of 1.
+# A stranger on the line multiplies one ciphertext by an encryption of 1: one feature is
+# larger by 1, so the score is larger by one weight.
 sent[0] = sent[0] * paillier.encrypt(short.public, code.encode(1.0)) % n**2
-moved = encrypted_score(n, sent, *private, fresh() % n)
+moved = encrypted_score(n, sent, *private, fresh())
 shift = decode(decrypt(short.p, short.q, moved), n, 32) - scores[-1]
 
 # %%
@@ -273,42 +282,43 @@ claims(
         percent(off),
     ),
     (
-        "A stranger without any key moves a score by exactly one weight",
+        "A stranger with only the public key moves a score by just one weight",
         abs(shift - weights[0]) < 1e-3,
         f"{shift:.4f}, and the weight is {weights[0]:.4f}",
     ),
 )
 
 # %% [markdown]
-# So the encryption protects the **inputs from the server**. It does not protect the model from the client: the scores are exact, and
-# exact scores are what extraction needs. Nor does it say that a score is right: whoever is on the line can change what is inside, and
-# the company can send back any number.
+# So the encryption protects the **inputs from the server**. It does not protect the model from the client: scores of many digits are
+# what extraction needs. (What is missing are the bits after the sixteenth; solving magnifies them.) Nor does it say that a score is
+# right: whoever is on the line can change what is inside, and the company can send back any number.
 #
 # ## 4 · Thousands of rows at once
 #
-# Paillier's numbers are long, and it only adds. **CKKS** (Cheon and others, 2017) also multiplies ciphertexts, and packs $N/2$ numbers
-# into one. Two things are new.
+# Paillier's numbers are long, and it only adds. **CKKS** (Cheon and others, 2017) also multiplies ciphertexts, and packs thousands of
+# numbers into one. A ciphertext is two polynomials of $N$ coefficients, modulo a product of primes: the **chain**. It holds $N/2$
+# numbers, and $N$ is the degree of the **ring**. Two things are new.
 #
-# * It is **approximate**. Each number carries a little noise, as a part of the encryption. Numbers are multiplied by a scale, $2^{36}$
-#   for instance, and the noise is far behind the point.
-# * It has a **depth**. A product has twice the scale; one prime of a chain is divided out to bring it back. When the chain is used up,
+# * It is **approximate**. Numbers are multiplied by a scale, $2^{36}$ for instance, and rounded. A little noise is added, as a part of
+#   the encryption: it is what keeps the message secret, and it lies in the last bits.
+# * It has a **depth**. A product has twice the scale; one prime of the chain is divided out to bring it back. When the chain is used up,
 #   you cannot multiply any more.
 #
-# A longer chain needs a larger ring, of degree $N$: the limit is on the bits of all primes together, and keeps 128 bits of security
-# (Bossuat and others, 2024).
+# A longer chain needs a larger ring. The limit is on the bits of all primes together, and leaves 128 bits of security, about $2^{128}$
+# steps to break it (Bossuat and others, 2024).
 #
 # ### Exercise 5: plan before you compute
 #
 # A chain has one prime of `scale` bits for each multiplication. Before them comes one with `whole` bits more, for what is before the
-# point; and after them another such one, for the keys.
+# point; after them another of that size, for the keys. One multiplication, a scale of 36 bits and 14 before the point: 50, 36, 50.
 
 
 # %%
 def plan(depth, scale, whole, limits):
-    """(n, chain): the smallest ring in which the chain is secure, and its primes' bits.
+    """(N, chain): the smallest ring in which the chain is secure, and its primes' bits.
 
     depth: multiplications in a row.  scale: bits after the point.  whole: before it.
-    limits: a dict, degree of the ring -> bits allowed for the whole chain.
+    limits: a dict, degree N of the ring -> the most bits that the whole chain may have.
     Raises ValueError where no ring is large enough.
     """
     ### BEGIN SOLUTION
@@ -324,11 +334,17 @@ plan = check("15.plan", plan)
 
 # %%
 CKKS = encryption.available()
+WRITTEN = {24: "2²⁴", 36: "2³⁶", 40: "2⁴⁰", 45: "2⁴⁵", 52: "2⁵²"}
 if not CKKS:
     print("TenSEAL has no build for this machine, so the lab's CKKS half is left out.")
 figures.table(
     [
-        (f"{depth} deep, scale 2^{scale}", f"{n:,}", sum(chain), encryption.LIMITS[n])
+        (
+            f"{depth} deep, scale {WRITTEN[scale]}",
+            f"{n:,}",
+            sum(chain),
+            encryption.LIMITS[n],
+        )
         for depth, scale in ((1, 24), (1, 36), (3, 36), (6, 40), (15, 45))
         for n, chain in [plan(depth, scale, 14, encryption.LIMITS)]
     ],
@@ -338,7 +354,8 @@ figures.table(
 )
 
 # %% [markdown]
-# Plan one yourself. What makes the error smaller? What makes the ring larger? Find a plan that is refused.
+# Plan one yourself. What makes the error smaller? What makes the ring larger? Find a plan that is refused. (No prime may have more than
+# 60 bits, so at a large scale fewer are left before the point.)
 
 # %%
 if CKKS:
@@ -353,8 +370,12 @@ if CKKS:
     )
 
 # %% [markdown]
-# Now score patients. One ciphertext may hold one patient's row; then sums over features need rotations, and keys for them. Or it holds
-# **one feature of all patients**. The second model has a hidden layer of 16 squares.
+# A larger scale makes the error smaller, and every prime longer; depth makes the chain longer. Both want a larger ring, and that costs
+# time.
+#
+# Now score patients. One ciphertext may hold one patient's **row**; then the server must add up numbers inside one ciphertext, by
+# rotating it again and again, with extra keys. Or it holds **one feature of all patients**, a column. The second model has a hidden
+# layer of 16 squares: a product is all that CKKS has, and a ReLU is none.
 
 
 # %%
@@ -392,8 +413,8 @@ private_models = {
 # %%
 guess_cheaper = predict(
     "15.cheaper",
-    "4,096 rows share 30 ciphertexts. How many times as cheap is a row's score then, "
-    "for the server, as one row to a ciphertext?",
+    "4,096 rows share 30 ciphertexts. How many times cheaper is a row's score, for the "
+    "server, than with one row in a ciphertext?",
     low=1,
     high=2000,
     step=1,
@@ -410,7 +431,8 @@ def measure(model, scale, layout, x):
     begun = time.process_time()
     answers = server.answer(sent)
     took = time.process_time() - begun
-    got, want = client.scores(answers, len(x), digits=None), model.plain(x)
+    got = client.scores(answers, len(x), digits=None)  # not rounded
+    want = model.plain(x)
     return {
         "ring": job.n,
         "milliseconds": 1000 * took / len(x),
@@ -426,6 +448,7 @@ if CKKS:
     jobs = {
         "linear, by columns": ("linear", 36, "columns", full),
         "linear, row by row": ("linear", 36, "rows", patients[:2]),
+        # a smaller ring: half as many numbers
         "linear, coarser scale": ("linear", 24, "columns", full[:2048]),
         "16 squares, by columns": ("16 squares", 36, "columns", full),
     }
@@ -440,7 +463,7 @@ if CKKS:
                 f"{job['ring']:,}",
                 number(job["milliseconds"], 2),
                 number(job["kilobytes"], 2),
-                f"{job['error']:.0e}",
+                number(job["error"], 1),
                 percent(job["same"].mean(), 0),
             )
             for name, job in measured.items()
@@ -452,7 +475,7 @@ if CKKS:
 
 # %% [markdown]
 # That was computed here, to measure it. Now in **two processes**. The hospital sends a public context and ciphertexts, as bytes; the
-# company's process was started anew, and has never had the secret key in its memory.
+# company's process was started fresh, and has never had the secret key in its memory.
 
 # %% tags=["headline"]
 if CKKS:
@@ -464,12 +487,12 @@ if CKKS:
         answers = server.answer(sent)
     scores = client.scores(answers, len(patients))
     scene.two_sides(
-        patients[0],
+        patients[6],
         sent[0],
         company.plain(patients),
         scores,
-        caption="One patient's row; what the server has of it; and the scores of all "
-        "143 patients, computed by a process that holds no key.",
+        caption="One patient's row; one of the 30 ciphertexts that the server has; and "
+        "the scores of all 143 patients, computed by a process that holds no key.",
     )
 
 # %%
@@ -483,8 +506,12 @@ if CKKS:
             np.abs(scores - company.plain(patients)).max() < 0.01,
         ),
         (
-            "Every patient gets the diagnosis of the plaintext model, in every job",
-            all(job["same"].all() for job in measured.values()),
+            "Every patient gets the diagnosis of the plaintext model, at a scale of 2³⁶",
+            all(
+                job["same"].all()
+                for name, job in measured.items()
+                if "coarser" not in name
+            ),
         ),
         (
             "By columns a row is more than 100 times as cheap",
@@ -505,8 +532,11 @@ if CKKS:
 # it secure. Now a hospital publishes its scores, as a decryption returns them. What does the company learn?
 #
 # Inside, a ciphertext is a pair $(c_0, c_1)$ of vectors modulo a prime $q$, and decrypting is $c_0 + c_1 s$, entry by entry, with the
-# secret key $s$. Who knows the result exactly has an equation for $s$. The published numbers are real parts, so each entry is mixed
-# with its mirror image $t$: **two answers** give two equations in $s$ and $t$ (Li & Micciancio, 2021).
+# secret key $s$. Multiply the published numbers by the scale and encode them, as everybody can: out comes $c_0 + c_1 s$ itself, noise
+# and all. The company has $c_0$ and $c_1$: they are its own answer. Only $s$ is unknown.
+#
+# One detail is left. CKKS packs complex numbers, and a score shows the real half. So each entry of $s$ comes together with its mirror
+# image $t$, and it takes **two answers**, two equations, to separate them (Li & Micciancio, 2021).
 #
 # ### Exercise 6: two equations, one key
 #
@@ -531,8 +561,8 @@ solve_for_key = check("15.solve_for_key", solve_for_key)
 # %%
 guess_digits = predict(
     "15.digits",
-    "The hospital rounds before it publishes, at a scale of 2^36. Up to how many "
-    "decimals does this attack find nothing?",
+    "The hospital rounds before it publishes, at a scale of 2³⁶. What is the largest "
+    "number of decimals at which this attack still finds nothing?",
     low=0,
     high=14,
     step=1,
@@ -563,20 +593,25 @@ def recovered(client, answers, published):
 
 # %%
 if CKKS:
+    DECIMALS = [4, 6, 7, 8, 9, 10, 12]
     shares, nights = {}, {scale: two_nights(scale) for scale in (24, 36)}
     for scale, (client, answers, exact) in nights.items():
         true_key = recovery.key_of(client._context)  # to compare: the company has none
-        for digits in (3, 6, 8, 9, 10, 14):
+        for digits in DECIMALS:
             rounded = [scores.round(digits) for scores in exact]
             found = recovered(client, answers, rounded)
             shares[scale, digits] = float(np.mean(found == true_key))
-    figures.bars(
-        {f"2^{scale}, {digits} decimals": v for (scale, digits), v in shares.items()},
-        roles={f"2^{scale}, {digits} decimals": "attack" for scale, digits in shares},
-        ylabel="share of the secret key that the server has",
+    figures.curves(
+        DECIMALS,
+        {
+            f"scale {WRITTEN[scale]}": [shares[scale, digits] for digits in DECIMALS]
+            for scale in nights
+        },
+        roles={"scale 2³⁶": "attack"},
+        xlabel="decimals of the published scores",
+        ylabel="share of the key that the server has",
         percent=True,
-        horizontal=True,
-        caption="Two nights' scores, published with so many decimals; two scales.",
+        caption="Two nights' scores, rounded and published; two scales.",
     )
     # with the key, the company opens what it is sent: new patients' first features
     client, answers, exact = nights[36]
@@ -590,30 +625,34 @@ if CKKS:
 
 # %%
 if CKKS:
-    safe = max(digits for (scale, digits), v in shares.items() if scale == 36 and v < 1)
+    safe = max(
+        digits for (scale, digits), v in shares.items() if scale == 36 and v < 0.01
+    )
     claims(
         (
-            "At a scale of 2^36, ten decimals give the server the whole key, and eight "
+            "At a scale of 2³⁶, ten decimals give the server the whole key, and eight "
             "less than 1 % of it",
             shares[36, 10] == 1 and shares[36, 8] < 0.01,
             f"nothing up to {safe} decimals",
             guess_digits,
         ),
-        ("At 2^24 eight decimals give it the whole key", shares[24, 8] == 1),
+        ("At 2²⁴ eight decimals give it the whole key", shares[24, 8] == 1),
         (
             "With the key it reads 100 new patients' features to three decimals",
             wrong_by < 1e-3,
-            f"at most {wrong_by:.0e} off",
+            f"at most {number(wrong_by, 1)} off",
         ),
     )
 
 # %% [markdown]
-# Nothing in between: the key is whole, or it is dust. It turns where rounding becomes finer than the units that the scale counts in. So
-# no number of decimals is safe as such: eight are, at one scale, and at the other they give all away. And rounding proves nothing. It
-# stops *these* equations, which are exact; whether approximate ones help, nobody has shown either way.
+# Nothing in between: the key is whole, or it is dust. An encoding averages thousands of numbers, so each may be off by a few units of the
+# scale, and the coefficients still round to the right ones. So no number of decimals is safe as such: eight are, at one scale, and at
+# the other they give all away. And rounding proves nothing. It stops *these* equations, which are exact; we know of no proof that
+# approximate ones do not help.
 #
-# What would a proof need? **Noise flooding**: noise that drowns the encryption's own: for one answer, and a chance of one in a billion to learn anything,
-# $\sqrt{12} \cdot 2^{15}$ times as much (Li and others, 2022). That is a cost in bits, and bits can be planned.
+# What would a proof need? **Noise flooding**: noise that drowns the encryption's own. To publish one answer, with a chance of at most one
+# in a billion that anything is learned, it must be $\sqrt{12} \cdot 2^{15}$ times as large (Li and others, 2022). That is a cost in
+# bits, and bits can be planned.
 
 # %%
 flood = encryption.flooding_bits(1, security=30)
@@ -628,7 +667,7 @@ if CKKS:
     }
     figures.table(
         [
-            (f"2^{scale}", f"{error:.0e}", f"{error * 2**flood:.0e}")
+            (WRITTEN[scale], number(error, 1), number(error * 2**flood, 1))
             for scale, error in errors.items()
         ],
         ["scale", "error now", "error with the noise that a proof needs"],
@@ -636,11 +675,11 @@ if CKKS:
     )
     claims(
         (
-            "At scale 2^36 the noise of a proof drowns the scores",
+            "At scale 2³⁶ the noise of a proof drowns the scores",
             errors[36] * 2**flood > 1,
         ),
         (
-            "At scale 2^52 it leaves two decimals, in the same ring",
+            "At scale 2⁵² it leaves two decimals, in the same ring",
             errors[52] * 2**flood < 0.01 and more.n == 8192,
         ),
     )

@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from modelsec_course import encryption
 from modelsec_course.lab.style import ATTACK, BLUE, CONTROL, GREY, PROOF, STYLE, TRUTH, show
+from modelsec_course.lab.words import number
 
 RINGS = ("smallest", *map(str, encryption.LIMITS))
 
@@ -39,7 +41,7 @@ def two_sides(row: NDArray, ciphertext: bytes, plain: NDArray, scores: NDArray, 
     error = np.abs(plain - scores).max()
     words = (
         f"Bars of {len(row)} features of one patient; the bytes of a ciphertext, which look like noise; and the scores "
-        f"of {len(plain)} patients, decrypted against in the clear, on the diagonal, at most {error:.0e} off."
+        f"of {len(plain)} patients, decrypted against in the clear, on the diagonal, at most {number(error, 1)} off."
     )
     show(fig, caption, words)
 
@@ -58,13 +60,12 @@ def plan_a_computation() -> Callable[..., tuple[Figure, str]]:
         context = tenseal.context(tenseal.SCHEME_TYPE.CKKS, made.n, coeff_mod_bit_sizes=list(made.chain))
         context.global_scale = 2.0**scale
         want = np.linspace(-1, 1, made.slots)
-        number, errors, start = tenseal.ckks_vector(context, want.tolist()), [], time.perf_counter()
-        spent = 0.0
+        inside, errors, spent = tenseal.ckks_vector(context, want.tolist()), [], 0.0
         for _ in range(depth):
             start = time.perf_counter()
-            number, want = number * 0.9, want * 0.9
+            inside, want = inside * 0.9, want * 0.9
             spent += time.perf_counter() - start
-            errors.append(float(np.abs(np.array(number.decrypt()) - want).max()))
+            errors.append(float(np.abs(np.array(inside.decrypt()) - want).max()))
         return errors, 1000 * spent / depth
 
     def draw(depth: int, scale: int, ring: str) -> tuple[Figure, str]:
@@ -78,9 +79,9 @@ def plan_a_computation() -> Callable[..., tuple[Figure, str]]:
         else:
             n, (errors, took) = made.n, measured(depth, scale, whole, made.n)
             words = (
-                f"Ring of degree **{n}**, {sum(chain)} of {encryption.LIMITS[n]} bits, {n // 2:,} numbers in a "
+                f"Ring of degree **{n:,}**, {sum(chain)} of {encryption.LIMITS[n]} bits, {n // 2:,} numbers in a "
                 f"ciphertext. A product takes about {took:.0f} ms, so {1000 * took / (n // 2):.1f} µs for each number. "
-                f"After the last one the worst error is **{errors[-1]:.0e}**."
+                f"After the last one the worst error is **{number(errors[-1], 1)}**."
             )
         with plt.rc_context(STYLE):
             fig, axes = plt.subplots(1, 2, figsize=(9.0, 3.2), width_ratios=(1.3, 1))
@@ -91,25 +92,23 @@ def plan_a_computation() -> Callable[..., tuple[Figure, str]]:
     return draw
 
 
-def _chain(axes, chain: tuple[int, ...], n: int) -> None:
-    left = 0
+def _chain(axes: Axes, chain: tuple[int, ...], n: int) -> None:
+    left, limit = 0, encryption.LIMITS[n]
     for i, bits in enumerate(chain):
         end = i in (0, len(chain) - 1)
         axes.barh(0, bits, left=left, color=CONTROL if end else BLUE, edgecolor="white", hatch="//" if end else "")
-        if bits / max(sum(chain), encryption.LIMITS[n]) > 0.05:
-            colour = "white"
-            axes.text(
-                left + bits / 2, 0, str(bits), ha="center", va="center", color=colour, fontsize=10, fontweight="bold"
-            )
+        if bits / max(sum(chain), limit) > 0.05:
+            ground = {"facecolor": CONTROL if end else BLUE, "edgecolor": "none", "pad": 2}
+            look = {"ha": "center", "va": "center", "fontsize": 10, "fontweight": "bold", "bbox": ground}
+            axes.text(left + bits / 2, 0, str(bits), color="white", **look)
         left += bits
-    limit = encryption.LIMITS[n]
     axes.axvline(limit, color=ATTACK, linewidth=2.5)
     axes.text(limit, 0.62, f"limit {limit} ", ha="right", va="bottom", fontsize=10)
     axes.set(yticks=[], ylim=(-0.6, 0.95), xlim=(0, 1.06 * max(limit, left)), xlabel="bits of all primes")
-    axes.set_title(f"The chain, at n = {n}")
+    axes.set_title(f"The chain, at N = {n:,}")
 
 
-def _errors(axes, errors: list[float], depth: int) -> None:
+def _errors(axes: Axes, errors: list[float], depth: int) -> None:
     axes.set(yscale="log", ylim=(1e-13, 1), xlim=(0.5, depth + 0.5), xlabel="multiplications", ylabel="worst error")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_title("Measured")
