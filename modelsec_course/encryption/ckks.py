@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from modelsec_course import validation
 from modelsec_course.encryption.planning import Plan
 
-__all__ = ["Client", "Model", "Server", "available"]
+__all__ = ["Client", "Model", "Server", "available", "gaps"]
 
 LAYOUTS = ("columns", "rows")
 DIGITS = 3  # of a score that is given out
@@ -91,6 +91,18 @@ class Model:
         return hidden if self.last is None else hidden**2 @ self.last[0] + self.last[1]
 
 
+def gaps(context: Any, plan: Plan) -> NDArray:
+    """For each multiplication, in order, the prime that is divided out after it over 2^scale: nearly 1.
+
+    TenSEAL goes on as if it were 1, so a product is off by a factor that everybody knows. A weight that is multiplied
+    by the gap before puts it right: what is left then is the encryption's own noise.
+    """
+    import tenseal.sealapi  # noqa: F401 (it makes SEAL's types known to Python)
+
+    chain = context.seal_context().data.first_context_data().parms().coeff_modulus()
+    return np.array([int(prime.value()) / 2**plan.scale for prime in chain[:0:-1]])
+
+
 class Client:
     """Who owns the rows and the only secret key."""
 
@@ -132,7 +144,7 @@ class Client:
 
     def scores(self, answers: Sequence[bytes], rows: int, *, digits: int | None = DIGITS) -> NDArray:
         """Scores (rows,), rounded. digits=None gives every bit of the decryption: publish that, and the server can work
-        out the secret key (see `recovery`). Rounding stops that attack; it is no proof against others.
+        out the secret key (see `recovery`). Rounding stops that attack on two vectors, and proves nothing.
         """
         scores = self._decrypted(answers, rows)
         return scores if digits is None else scores.round(digits)
@@ -162,28 +174,34 @@ class Server:
             raise ValueError("the context holds the secret key: whoever sent it can hide nothing. Send Client.public()")
         if layout == "rows":
             plan.refuse_width(model.features, len(model.weights) if model.last else 1)
+        self._steps = gaps(self._context, plan)
 
     def answer(self, ciphertexts: Sequence[bytes]) -> list[bytes]:
-        """One encrypted vector of scores, or, by rows, one encrypted score for each."""
+        """One encrypted vector of scores, or, by rows, one encrypted score for each.
+
+        Each has a fresh encryption of 0 added: otherwise whoever made the ciphertexts could test guesses of the
+        weights on it, bit by bit.
+        """
         import tenseal
 
         vectors = [tenseal.ckks_vector_from(self._context, ciphertext) for ciphertext in ciphertexts]
         if self.layout == "rows":
-            return [self._row(vector).serialize() for vector in vectors]
+            return [self._fresh(self._row(vector)).serialize() for vector in vectors]
         if len(vectors) != self.model.features:
             raise ValueError(f"the model has {self.model.features} features, but {len(vectors)} ciphertexts came")
-        return [self._columns(vectors).serialize()]
+        return [self._fresh(self._columns(vectors)).serialize()]
 
     def _columns(self, vectors: list) -> Any:
         if self.model.last is None:
-            return self._sum(vectors, self.model.weights, float(self.model.bias))
+            return self._sum(vectors, self._steps[0] * self.model.weights, float(self.model.bias))
         hidden = [
-            self._sum(vectors, weights, float(bias))
+            self._sum(vectors, self._steps[0] * weights, float(bias))
             for weights, bias in zip(self.model.weights, self.model.bias, strict=True)
         ]
         for unit in hidden:
             unit.square_()
-        return self._sum(hidden, *self.model.last)
+        last, constant = self.model.last
+        return self._sum(hidden, self._steps[1] * self._steps[2] * last, constant)
 
     def _sum(self, vectors: list, weights: NDArray, constant: float) -> Any:
         """Σ weight · vector + constant. A weight of 0 adds nothing, and times 0 a ciphertext would hide nothing."""
@@ -200,11 +218,16 @@ class Server:
         if model.last is None:
             if not model.weights.any():
                 return self._constant(float(model.bias), 1)
-            return vector.dot(model.weights.tolist()) + float(model.bias)
-        hidden = vector.mm(model.weights.T.tolist()) + model.bias.tolist()
+            return vector.dot((self._steps[0] * model.weights).tolist()) + float(model.bias)
+        hidden = vector.mm((self._steps[0] * model.weights).T.tolist()) + model.bias.tolist()
         hidden.square_()
-        weights, constant = model.last
-        return hidden.dot(weights.tolist()) + constant if weights.any() else self._constant(constant, 1)
+        last, constant = model.last
+        if not last.any():
+            return self._constant(constant, 1)
+        return hidden.dot((self._steps[1] * self._steps[2] * last).tolist()) + constant
+
+    def _fresh(self, answer: Any) -> Any:
+        return answer + self._constant(0.0, answer.size())
 
     def _constant(self, value: float, size: int) -> Any:
         import tenseal

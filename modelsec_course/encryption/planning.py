@@ -97,8 +97,9 @@ def plan(depth: int, *, scale: int = 36, whole: int = 14, n: int | None = None) 
 def flooding_bits(queries: int = 1, *, security: int = 30) -> float:
     """Bits of precision that it costs to publish decryptions with a proof: log2 of the noise to add over the error.
 
-    The standard deviation is √(12 queries) · 2^(security / 2) times the error that the computation has anyway. Then
-    whoever sees so many decryptions learns of the key with a probability of 2^-security at most.
+    The standard deviation is √(12 queries) · 2^(security / 2) times a bound that is proved for the error of the
+    computation; an error that was merely measured is not enough (Guo, Nabokov, Suvanto & Johansson, 2024). That leaves
+    so many bits of statistical security: an advantage of about 2^(−security / 2), a few in a million for 30 bits.
     Source: Li, Micciancio, Schultz & Sorrell, 2022, "Securing Approximate Homomorphic Encryption Using Differential
     Privacy", Corollary 2 (for noise on the coefficients of a decryption).
     """

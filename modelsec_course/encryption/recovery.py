@@ -10,12 +10,13 @@ Source: Li & Micciancio, 2021, "On the Security of Homomorphic Encryption on App
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["decrypt_with", "equations", "key_of", "recover_key"]
+__all__ = ["decrypt_with", "equations", "key_of", "recover_from_many", "recover_key"]
 
 Numbers = NDArray[np.object_]  # Python's own integers: products of two of 60 bits
 
@@ -62,6 +63,34 @@ def equations(
         m = np.array([int(twice[i]) for i in range(len(c0))], dtype=object)
         found.append(list(zip(c1, c1[::-1], (m - c0 - c0[::-1]) % q, strict=True)))
     return found[0], found[1], q
+
+
+def recover_from_many(
+    public: bytes, answers: Sequence[bytes], published: Sequence[NDArray]
+) -> tuple[Numbers, tuple[int, int]] | None:
+    """The key from more than two answers, although they are rounded: (the key, the two answers that gave it), or None.
+
+    Rounding spoils most pairs, and one coefficient that is off spoils the whole key. But the server may try pair after
+    pair, since it can tell a key: its coefficients are −1, 0 and 1, and the first of them is easily computed.
+    """
+    for i, j in itertools.combinations(range(len(answers)), 2):
+        key = recover_key(public, [answers[i], answers[j]], [published[i], published[j]])
+        if key is None:
+            continue
+        q = _prime(public, answers[i])
+        first = int(key.sum()) * pow(len(key), -1, q) % q
+        if first in (0, 1, q - 1):
+            return key, (i, j)
+    return None
+
+
+def _prime(public: bytes, answer: bytes) -> int:
+    import tenseal
+
+    context = tenseal.context_from(public)
+    ciphertext = tenseal.ckks_vector_from(context, answer).ciphertext()[0]
+    chain = context.seal_context().data.get_context_data(ciphertext.parms_id()).parms().coeff_modulus()
+    return int(chain[0].value())
 
 
 def decrypt_with(key: Numbers, public: bytes, ciphertext: bytes) -> NDArray:

@@ -19,9 +19,9 @@ def expect_close(got: Any, want: Any, tolerance: float = 1e-6, what: str = "the 
 
     Both may be numbers, tensors, arrays or nested lists. The message names the largest gap and where it is. NaN fails.
     """
-    want = torch.as_tensor(want).detach().cpu().double()
+    want = _numbers(want)
     try:
-        got_numbers = torch.as_tensor(got).detach().cpu().double()
+        got_numbers = _numbers(got)
     except Exception:
         raise AssertionError(f"{what}: expected {_kind(want)}, got {type(got).__name__}") from None
     if got_numbers.shape != want.shape:
@@ -36,6 +36,12 @@ def expect_close(got: Any, want: Any, tolerance: float = 1e-6, what: str = "the 
         raise AssertionError(
             f"{what}{at}: expected {number(there)}, got {number(here)}{off} (tolerance {number(tolerance)}){many}"
         )
+
+
+def _numbers(value: Any) -> torch.Tensor:
+    """In double precision: a Python float would become a single-precision tensor."""
+    held = torch.as_tensor(value) if isinstance(value, torch.Tensor | np.ndarray) else None
+    return (torch.as_tensor(value, dtype=torch.float64) if held is None else held).detach().cpu().double()
 
 
 def number(value: Any) -> str:

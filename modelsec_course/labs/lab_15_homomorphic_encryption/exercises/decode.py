@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 from modelsec_course.encryption import FixedPoint
 from modelsec_course.lab.exercise import Exercise, expect, expect_close
 
@@ -21,6 +23,13 @@ def _negative(decode):
         for back in (1, 1000, N // 3):
             what = f"number = n − {back}, bits = {bits}"
             expect_close(decode(N - back, N, bits), -back / 2**bits, 1e-9, what)
+
+
+def _long(decode):
+    """It works with an n of 2,048 bits, and loses nothing there"""
+    n = 2**2048 - 1942289
+    for number, want in ((3, 3 / 2**16), (n - 3, -3 / 2**16), (n - 1, -1 / 2**16), (12345678, 12345678 / 2**16)):
+        expect_close(decode(number, n, 16), want, 1e-12, f"an n of 2,048 bits, and {want}:")
 
 
 def _overflow(decode):
@@ -54,14 +63,14 @@ def _wrong(number, n, bits, *, low=lambda n: n // 3, negative=True, overflow=Tru
 
 
 def _number(result, args: tuple, kwargs: dict) -> None:
-    expect(isinstance(result, int | float) and not isinstance(result, bool), "return a number")
+    expect(isinstance(result, Real) and not isinstance(result, bool), f"return a number, not a {type(result).__name__}")
 
 
 EXERCISE = Exercise(
     "15.decode",
     title="Signs and fractions",
     reference=decode,
-    properties=[_positive, _negative, _overflow, _sums],
+    properties=[_positive, _negative, _long, _overflow, _sums],
     hints=[
         "Three cases: up to `n // 3`; from `n - n // 3` on; and between.",
         "In the highest third, the whole number meant is `number - n`, which is negative.",
@@ -80,6 +89,10 @@ EXERCISE = Exercise(
         "divides by bits": lambda number, n, bits: _wrong(number, n, bits, unit=lambda bits: max(bits, 1)),
         "drops the fraction": lambda number, n, bits: int(_wrong(number, n, bits)),
         "takes fourths for thirds": lambda number, n, bits: _wrong(number, n, bits, low=lambda n: n // 4),
+        "compares with a fraction of n": lambda number, n, bits: _wrong(number, n, bits, low=lambda n: n / 3),
+        "subtracts after dividing": lambda number, n, bits: (
+            _wrong(number, n, bits) if number <= n // 3 or number < n - n // 3 else number / 2**bits - n / 2**bits
+        ),
         "forgets to take n off": lambda number, n, bits: _wrong(number, n, bits, negative=False),
     },
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from modelsec_course.encryption import paillier
 from modelsec_course.lab.exercise import Exercise, expect
-from modelsec_course.labs.lab_15_homomorphic_encryption.exercises.shared import LONG, SMALL, whole
+from modelsec_course.labs.lab_15_homomorphic_encryption.exercises.shared import LONG, SMALL, TINY, whole
 
 ROW, WEIGHTS = (3, 1, 4, 1, 5), (2, -7, 1, 0, -8)
 
@@ -19,7 +21,7 @@ def _asked(score, key, row, weights, bias, r=17):
 def _sums(score):
     """Its owner reads Σ weight · message + bias"""
     for key in (SMALL, LONG):
-        for row, weights, bias in ((ROW, (2, 7, 1, 0, 8), 0), (ROW, (1, 0, 0, 0, 0), 5), ((9,), (11,), 1)):
+        for row, weights, bias in ((ROW, (2, 7, 1, 0, 8), 0), (ROW, (1, 0, 0, 0, 0), 5), ((1,), (100_003,), 1)):
             _, read = _asked(score, key, row, weights, bias)
             want = sum(m * w for m, w in zip(row, weights, strict=True)) + bias
             expect(read == want, f"messages {row}, weights {weights}, bias {bias}: {want}, but it reads {read}")
@@ -43,15 +45,24 @@ def _fresh(score):
 
 
 def _hidden(score):
-    """With an r that nobody knows, no guess of the weights can be tested"""
-    got, _ = _asked(score, LONG, (1, 2), (3, 4), 0)
-    bare, _ = _asked(lambda n, c, w, b, r: encrypted_score(n, c, w, b, 1), LONG, (1, 2), (3, 4), 0)
-    want = bare * pow(17, LONG.public.n, LONG.public.square) % LONG.public.square
-    beside = got * pow(bare, -1, LONG.public.square) % LONG.public.square
-    expect(
-        got == want or paillier.decrypt(LONG, beside) == 0,
-        "r must come in as its n-th power: otherwise it moves the score",
-    )
+    """Whatever the score, each r gives a ciphertext of its own, so that no guess of the weights can be tested"""
+    n = TINY.public.n
+    units = [r for r in range(1, n) if math.gcd(r, n) == 1]
+    for bias in (0, -1, 4):
+        made = {_asked(score, TINY, (1, 2), (3, 1), bias, r)[0] for r in units}
+        expect(
+            len(made) == len(units),
+            f"n = {n}, bias = {bias}: {len(units)} values of r give {len(made)} different answers. "
+            "Multiply by the n-th power of r itself",
+        )
+
+
+def _as_they_were(score):
+    """It leaves the ciphertexts and the weights as they are"""
+    sent, weights = [paillier.encrypt(SMALL, m, r=3) for m in ROW], list(WEIGHTS)
+    before = list(sent), list(weights)
+    score(SMALL.public.n, sent, weights, 1, 17)
+    expect((sent, weights) == before, "the lists that come in are changed: work on what you compute from them")
 
 
 def encrypted_score(n, ciphertexts, weights, bias, r):
@@ -78,7 +89,7 @@ EXERCISE = Exercise(
     "15.encrypted_score",
     title="A score that you cannot read",
     reference=encrypted_score,
-    properties=[_sums, _signs, _fresh, _hidden],
+    properties=[_sums, _signs, _fresh, _hidden, _as_they_were],
     hints=[
         "A product of ciphertexts holds the sum, a power the product. So multiply `pow(ciphertext, weight, n * n)` "
         "over all features; `pow` takes negative weights.",
@@ -93,6 +104,11 @@ EXERCISE = Exercise(
         "forgets the bias": lambda *a: _wrong(*a, add=0),
         "adds the bias to the ciphertext": lambda *a: _wrong(*a, add=0, plain=1),
         "does not make the answer fresh": lambda *a: _wrong(*a, fresh=False),
+        "raises r to a power that may be 0": lambda n, c, w, b, r: (
+            _wrong(n, c, w, b, r, fresh=False) * pow(r, n * b, n * n) % (n * n)
+        ),
+        "keeps a bit of r": lambda n, c, w, b, r: _wrong(n, c, w, b, 2 + r % 2),
+        "cuts weights to a byte": lambda *a: _wrong(*a, size=lambda w: max(-127, min(127, w))),
         "takes r itself, not its n-th power": lambda n, c, w, b, r: _wrong(n, c, w, b, r, fresh=False) * r % (n * n),
         "works modulo n": lambda n, c, w, b, r: _wrong(n, c, w, b, r) % n,
     },

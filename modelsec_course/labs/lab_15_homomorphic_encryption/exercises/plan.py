@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from numbers import Integral
+
 from modelsec_course.encryption import LIMITS
 from modelsec_course.lab.exercise import Exercise, expect
 
 
 def _asked(plan, depth, scale, whole, limits=None):
-    got = plan(depth, scale, whole, dict(LIMITS if limits is None else limits))
+    limits = dict(LIMITS if limits is None else limits)
+    before = dict(limits)
+    got = plan(depth, scale, whole, limits)
+    expect(limits == before, "the dict of limits is changed: others need it as it is")
     pair = isinstance(got, tuple | list) and len(got) == 2
-    expect(pair and isinstance(got[1], tuple | list), "return a pair: n, and the chain, a list of bits")
-    return got[0], list(got[1])
+    expect(pair and isinstance(got[1], Iterable), "return a pair: N, and the chain, a list of bits")
+    n, chain = got[0], list(got[1])
+    expect(all(isinstance(number, Integral) for number in (n, *chain)), "N and the bits are whole numbers")
+    return n, chain
 
 
 def _chain(plan):
@@ -60,6 +68,15 @@ def _wrong(
     return (pick(rings) if rings else nowhere), chain
 
 
+def _used_up(depth, scale, whole, limits):
+    total = (depth + 2) * scale + 2 * whole
+    while limits:
+        n = min(limits)
+        if limits.pop(n) >= total:
+            return n, [scale + whole, *[scale] * depth, scale + whole]
+    raise ValueError("too deep")
+
+
 def _counted(depth, scale, whole, limits):
     """Another form: from the smallest ring upwards, counting."""
     total = (depth + 2) * scale + 2 * whole
@@ -86,6 +103,7 @@ EXERCISE = Exercise(
         "forgets the prime of the keys": lambda *a: _wrong(*a, ends=1),
         "takes the largest ring": lambda *a: _wrong(*a, pick=max),
         "takes the first ring in the dict": lambda *a: _wrong(*a, pick=lambda rings: rings[0]),
+        "uses the limits up": lambda depth, scale, whole, limits: _used_up(depth, scale, whole, limits),
         "wants room to spare": lambda *a: _wrong(*a, fits=lambda bits, limit: bits < limit),
         "returns the largest ring where none fits": lambda *a: _wrong(*a, nowhere=32768),
     },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from modelsec_course.encryption import paillier
 from modelsec_course.lab.exercise import expect
 
@@ -13,4 +15,6 @@ LONG = paillier.SecretKey(paillier.PublicKey(_P * _Q, _P * _Q + 1), _P, _Q)
 
 def whole(result, args: tuple, kwargs: dict) -> None:
     """A function returned a whole number."""
-    expect(isinstance(result, int) and not isinstance(result, bool), f"return an int, not a {type(result).__name__}")
+    expect(
+        isinstance(result, Integral) and not isinstance(result, bool), f"return an int, not a {type(result).__name__}"
+    )
