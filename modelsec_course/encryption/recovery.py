@@ -18,51 +18,21 @@ from numpy.typing import NDArray
 
 __all__ = ["decrypt_with", "equations", "key_of", "recover_from_many", "recover_key"]
 
-Numbers = NDArray[np.object_]  # Python's own integers: products of two of 60 bits
-
-
 Equation = tuple[int, int, int]  # (a, b, e), for a s + b t = e
+Numbers = NDArray[np.object_]  # Python's own integers: products of two of 60 bits
 
 
 def recover_key(public: bytes, answers: Sequence[bytes], published: Sequence[NDArray]) -> Numbers | None:
     """The secret key modulo the first prime, in the number-theoretic transform (n,), as a server can compute it.
 
     public: the context that the client sent.  answers: two encrypted answers, the server's own work.  published: what
-    the client made known of them, one number for each slot used.  If these are rounded, what comes out is not the key.
-    Returns None where the two equations are not independent.
+    the client made known of them, one number for each of the n/2 slots.  If these are rounded, what comes out may not
+    be the key.  Returns None where the two equations are not independent.
     """
-    first, second, q = equations(public, answers, published)
-    a, b, e, c, d, f = (
-        np.array(part, dtype=object) for part in (*zip(*first, strict=True), *zip(*second, strict=True))
-    )
-    determinant = (a * d - b * c) % q
-    if not determinant.all():
-        return None
-    inverse = np.array([pow(int(value), -1, q) for value in determinant], dtype=object)
-    return (e * d - b * f) * inverse % q
-
-
-def equations(
-    public: bytes, answers: Sequence[bytes], published: Sequence[NDArray]
-) -> tuple[list[Equation], list[Equation], int]:
-    """For each of the two answers n equations in an entry of the key and its mirror image, and the prime of all."""
-    import tenseal
-    import tenseal.sealapi as seal
-
-    if len(answers) != 2 or len(published) != 2:
-        raise ValueError(f"two answers and two published vectors are needed, not {len(answers)} and {len(published)}")
-    context = tenseal.context_from(public)
-    inner = context.seal_context().data
-    encoder, found = seal.CKKSEncoder(inner), []
-    for answer, scores in zip(answers, published, strict=True):
-        ciphertext = tenseal.ckks_vector_from(context, answer).ciphertext()[0]
-        q = int(inner.get_context_data(ciphertext.parms_id()).parms().coeff_modulus()[0].value())
-        c0, c1 = _polynomials(ciphertext)
-        twice = seal.Plaintext()  # m and its mirror image together: their slots are twice the real parts
-        encoder.encode((2 * np.asarray(scores, dtype=float)).tolist(), ciphertext.parms_id(), ciphertext.scale, twice)
-        m = np.array([int(twice[i]) for i in range(len(c0))], dtype=object)
-        found.append(list(zip(c1, c1[::-1], (m - c0 - c0[::-1]) % q, strict=True)))
-    return found[0], found[1], q
+    nights, q = _nights(public, answers, published)
+    if len(nights) != 2:
+        raise ValueError(f"two answers and two published vectors are needed, but {len(nights)} came: recover_from_many")
+    return _solved(*nights, q)
 
 
 def recover_from_many(
@@ -70,27 +40,55 @@ def recover_from_many(
 ) -> tuple[Numbers, tuple[int, int]] | None:
     """The key from more than two answers, although they are rounded: (the key, the two answers that gave it), or None.
 
-    Rounding spoils most pairs, and one coefficient that is off spoils the whole key. But the server may try pair after
-    pair, since it can tell a key: its coefficients are −1, 0 and 1, and the first of them is easily computed.
+    Rounding spoils most answers, and one coefficient that is off spoils the whole key. But the server may try pair
+    after pair, since it can tell a key: its coefficients are −1, 0 and 1, and the first of them is easily computed.
     """
-    for i, j in itertools.combinations(range(len(answers)), 2):
-        key = recover_key(public, [answers[i], answers[j]], [published[i], published[j]])
-        if key is None:
-            continue
-        q = _prime(public, answers[i])
-        first = int(key.sum()) * pow(len(key), -1, q) % q
-        if first in (0, 1, q - 1):
+    nights, q = _nights(public, answers, published)
+    for i, j in itertools.combinations(range(len(nights)), 2):
+        key = _solved(nights[i], nights[j], q)
+        if key is not None and int(key.sum()) * pow(len(key), -1, q) % q in (0, 1, q - 1):
             return key, (i, j)
     return None
 
 
-def _prime(public: bytes, answer: bytes) -> int:
-    import tenseal
+def equations(
+    public: bytes, answers: Sequence[bytes], published: Sequence[NDArray]
+) -> tuple[list[list[Equation]], int]:
+    """For each answer n equations in an entry s of the key and its mirror image t, and the prime of all."""
+    nights, q = _nights(public, answers, published)
+    return [list(zip(c1, c1[::-1], right, strict=True)) for c1, right in nights], q
 
+
+def _nights(
+    public: bytes, answers: Sequence[bytes], published: Sequence[NDArray]
+) -> tuple[list[tuple[Numbers, Numbers]], int]:
+    """Of each answer c₁, and what c₁ s and its mirror image add up to; and the prime."""
+    import tenseal
+    import tenseal.sealapi as seal
+
+    if len(answers) < 2 or len(answers) != len(published):
+        raise ValueError(f"two answers or more are needed, and as many published: {len(answers)} and {len(published)}")
     context = tenseal.context_from(public)
-    ciphertext = tenseal.ckks_vector_from(context, answer).ciphertext()[0]
-    chain = context.seal_context().data.get_context_data(ciphertext.parms_id()).parms().coeff_modulus()
-    return int(chain[0].value())
+    inner = context.seal_context().data
+    encoder, nights, q = seal.CKKSEncoder(inner), [], 0
+    for answer, scores in zip(answers, published, strict=True):
+        ciphertext = tenseal.ckks_vector_from(context, answer).ciphertext()[0]
+        q = int(inner.get_context_data(ciphertext.parms_id()).parms().coeff_modulus()[0].value())
+        c0, c1 = _polynomials(ciphertext)
+        twice = seal.Plaintext()  # m and its mirror image together: their slots are twice the real parts
+        encoder.encode((2 * np.asarray(scores, dtype=float)).tolist(), ciphertext.parms_id(), ciphertext.scale, twice)
+        m = np.array([int(twice[i]) for i in range(len(c0))], dtype=object)
+        nights.append((c1, (m - c0 - c0[::-1]) % q))
+    return nights, q
+
+
+def _solved(first: tuple[Numbers, Numbers], second: tuple[Numbers, Numbers], q: int) -> Numbers | None:
+    (a, e), (c, f) = first, second
+    determinant = (a * c[::-1] - a[::-1] * c) % q
+    if not determinant.all():
+        return None
+    inverse = np.array([pow(int(value), -1, q) for value in determinant], dtype=object)
+    return (e * c[::-1] - a[::-1] * f) * inverse % q
 
 
 def decrypt_with(key: Numbers, public: bytes, ciphertext: bytes) -> NDArray:

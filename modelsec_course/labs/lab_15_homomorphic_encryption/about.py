@@ -16,7 +16,7 @@ LAB = Lab(
         "score thousands of rows at once in a process that holds no key, and measure the error",
         "recover the secret key from answers published too precisely, and say what would prevent it",
     ),
-    seconds=30,
+    seconds=35,
     part="Privacy by design",
     stage="API",
 )
@@ -39,7 +39,7 @@ QUIZ = (
         0,
         (
             "The server never holds the key.",
-            "The hospital reads exact scores. Thirty-one of them gave us the whole linear model.",
+            "The hospital may ask what it likes. One score gave us the whole linear model.",
             "The server can send back any ciphertext: the hospital only sees a number.",
         ),
     ),
@@ -88,14 +88,14 @@ QUIZ = (
     Question(
         "“We round to six decimals, and the attack fails.” What do you answer?",
         (
-            "Then it is safe: without the last digits the equations have no solution.",
-            "This attack fails. A proof needs noise, about seventeen bits of it.",
+            "Then it is safe: without the last digits the equations have no solution, however many there are.",
+            "This attack failed, so far. A proof needs noise, by a bound that is proved.",
             "Ten decimals would do as well: what matters is that the last digit of all is not published.",
         ),
         1,
         (
-            "They have approximate ones, and nobody has shown that these do not help.",
-            "Rounding is a habit, and noise flooding has a theorem. It costs scale, and that can be planned.",
+            "Some pairs of answers round to the right ones, and a server can try pair after pair.",
+            "Forty nights give away what two seldom do. Flooding costs seventeen bits or more, which can be planned.",
             "With ten decimals the server recovered the whole key.",
         ),
     ),
