@@ -15,6 +15,7 @@ import secrets
 import time
 
 import numpy as np
+from IPython.display import Markdown, display
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -334,7 +335,7 @@ plan = check("15.plan", plan)
 CKKS = encryption.available()
 WRITTEN = {24: "2²⁴", 36: "2³⁶", 40: "2⁴⁰", 45: "2⁴⁵", 52: "2⁵²"}
 if not CKKS:
-    print("TenSEAL has no build for this machine, so the lab's CKKS half is left out.")
+    display(Markdown("TenSEAL has no build for this machine: CKKS is left out."))
 figures.table(
     [
         (
