@@ -146,7 +146,7 @@ def test_a_g_of_the_wrong_order_is_refused():
         paillier.key_from_primes(7, 11, g=1)
 
 
-@pytest.mark.parametrize("message", [-1, N, 2 * N])
+@pytest.mark.parametrize("message", [-1, N, 2 * N], ids=["negative", "n", "2n"])  # each process has its own key
 def test_a_message_outside_is_refused(message):
     with pytest.raises(ValueError, match="message must be at least 0 and below n"):
         paillier.encrypt(KEY.public, message)
@@ -158,7 +158,7 @@ def test_a_message_that_is_no_whole_number_is_refused(message):
         paillier.encrypt(KEY.public, message)
 
 
-@pytest.mark.parametrize("ciphertext", [0, KEY.public.square, KEY.p, -5])
+@pytest.mark.parametrize("ciphertext", [0, KEY.public.square, KEY.p, -5], ids=["0", "n²", "p", "negative"])
 def test_what_is_no_ciphertext_is_refused(ciphertext):
     for use in (lambda c: paillier.decrypt(KEY, c), lambda c: paillier.add(KEY.public, c)):
         with pytest.raises(ValueError, match="no ciphertext of this key"):

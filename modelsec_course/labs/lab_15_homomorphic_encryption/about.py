@@ -89,13 +89,13 @@ QUIZ = (
         "“We round to six decimals, and the attack fails.” What do you answer?",
         (
             "Then it is safe: without the last digits the equations have no solution, however many there are.",
-            "This attack failed, so far. A proof needs noise, by a bound that is proved.",
+            "This attack failed, so far. A proof needs a bound on the noise.",
             "Ten decimals would do as well: what matters is that the last digit of all is not published.",
         ),
         1,
         (
             "Some pairs of answers round to the right ones, and a server can try pair after pair.",
-            "Forty nights give away what two seldom do. Flooding costs seventeen bits or more, which can be planned.",
+            "Forty nights give away what two seldom do. With a bound, flooding is proved, and so is coarse rounding.",
             "With ten decimals the server recovered the whole key.",
         ),
     ),

@@ -38,10 +38,9 @@ threat.card("15")
 # not show the measurements, and the company does not give the model away. Can the company compute a score from numbers that it
 # cannot read?
 #
-# Most encryption leaves nothing to compute with. **Homomorphic encryption** keeps one kind
-# of structure: you compute on ciphertexts, and what is inside is computed along. Paillier's scheme (1999) keeps **sums**. Its
-# secret key is two primes of one length, $p$ and $q$; its public key is $n = pq$. To encrypt $m$, a whole number from 0 to $n - 1$, draw a random
-# $r$ and take
+# Most encryption leaves nothing to compute with. **Homomorphic encryption** keeps one kind of structure: you compute on ciphertexts, and
+# what is inside is computed along. Paillier's scheme (1999) keeps **sums**. Its secret key is two primes of one length, $p$ and $q$; its
+# public key is $n = pq$. To encrypt $m$, a whole number from 0 to $n - 1$, draw a random $r$ and take
 #
 # $$ c = (n + 1)^m \, r^n \bmod n^2. $$
 #
@@ -691,10 +690,11 @@ if CKKS:
     )
 
 # %% [markdown]
-# So an attack that fails proves nothing, here as everywhere. What would a proof need? **Noise flooding**: noise that drowns the
+# So an attack that fails proves nothing, here as everywhere. A proof needs a **bound** on the noise. With one, rounding can be proved, if
+# it is coarse enough (Bossuat, Costache and others, 2024); ours had none. Or there is **noise flooding**: noise that drowns the
 # encryption's own. For 30 bits of statistical security, an advantage of a few in a million, its spread must be $\sqrt{12} \cdot 2^{15}$
-# times a **proven** bound on the error (Li and others, 2022). Where the error was only estimated, keys were recovered again (Guo and
-# others, 2024). We take the largest error measured above, so read the table as the least that it costs.
+# times that bound (Li and others, 2022). Where the noise was only estimated, keys were recovered again (Guo and others, 2024). We take the
+# largest error measured above, so read the table as the least that it costs.
 
 # %%
 flood = encryption.flooding_bits(1, security=30)
@@ -825,7 +825,9 @@ quiz("15")
 # * Q. Guo, D. Nabokov, E. Suvanto, T. Johansson, 2024,
 #   [*Key Recovery Attacks on Approximate Homomorphic Encryption with Non-Worst-Case Noise Flooding
 #   Countermeasures*](https://www.usenix.org/conference/usenixsecurity24/presentation/guo-qian). Estimated noise is not enough.
-# * J.-P. Bossuat and others, 2024,
+# * J.-P. Bossuat, A. Costache, C. Mouchet, L. Nürnberger, J. R. Troncoso-Pastoriza, 2024,
+#   [*Practical q-IND-CPA-D-Secure Approximate Homomorphic Encryption*](https://eprint.iacr.org/2024/853). Rounding, with a bound.
+# * J.-P. Bossuat, R. Cammarota, I. Chillotti and others, 2024,
 #   [*Security Guidelines for Implementing Homomorphic Encryption*](https://eprint.iacr.org/2024/463). The limits.
 # * A. Benaissa, B. Retiat, B. Cebere, A. E. Belfedhal, 2021,
 #   [*TenSEAL: A Library for Encrypted Tensor Operations Using Homomorphic Encryption*](https://arxiv.org/abs/2104.03152).
