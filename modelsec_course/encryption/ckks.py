@@ -56,18 +56,11 @@ class Model:
     @classmethod
     def squares(cls, weights: ArrayLike, bias: ArrayLike, last: ArrayLike, constant: float) -> Model:
         """Of one hidden layer, whose activation is the square."""
-        arrays = (np.asarray(part, dtype=float) for part in (weights, bias, last))
-        made = cls(*(first := tuple(arrays))[:2], (first[2], float(constant)))
-        hidden = made.bias.shape
-        if (
-            made.weights.ndim != 2
-            or hidden != made.weights.shape[:1]
-            or first[2].shape != hidden
-            or not made.weights.size
-        ):
-            shapes = f"{made.weights.shape}, {made.bias.shape} and {first[2].shape}"
+        weights, bias, last = (np.asarray(part, dtype=float) for part in (weights, bias, last))
+        if weights.ndim != 2 or not weights.size or not bias.shape == last.shape == weights.shape[:1]:
+            shapes = f"{weights.shape}, {bias.shape} and {last.shape}"
             raise ValueError(f"the shapes must be (hidden, features), (hidden,) and (hidden,), but they are {shapes}")
-        return made._finite()
+        return cls(weights, bias, (last, float(constant)))._finite()
 
     def _finite(self) -> Model:
         parts = [self.weights, self.bias, *(self.last or ())]
@@ -152,8 +145,7 @@ class Client:
     def _decrypted(self, answers: Sequence[bytes], rows: int) -> NDArray:
         import tenseal
 
-        secret = self._context.secret_key()
-        read = [tenseal.ckks_vector_from(self._context, answer).decrypt(secret) for answer in answers]
+        read = [tenseal.ckks_vector_from(self._context, answer).decrypt() for answer in answers]
         numbers = np.array(read[0] if self.layout == "columns" else [values[0] for values in read])
         if len(numbers) != rows:
             raise ValueError(f"{rows} scores were asked for, but the answer holds {len(numbers)}")

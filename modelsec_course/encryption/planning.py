@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from modelsec_course import validation
 
-__all__ = ["LIMITS", "SEAL_LIMITS", "Plan", "flooding_bits", "plan"]
+__all__ = ["LIMITS", "SEAL_LIMITS", "Plan", "chain_of", "flooding_bits", "plan"]
 
 # Bits of all primes together that leave 128 bits of security, with a ternary secret, by the degree of the ring.
 LIMITS = {4096: 106, 8192: 214, 16384: 430, 32768: 868}
@@ -81,7 +81,7 @@ def plan(depth: int, *, scale: int = 36, whole: int = 14, n: int | None = None) 
     validation.count("whole", whole, low=2)
     if n is not None and n not in LIMITS:
         raise ValueError(f"n must be one of {', '.join(map(str, LIMITS))}, but it is {n}")
-    chain = (scale + whole, *[scale] * depth, scale + whole)
+    chain = chain_of(depth, scale, whole)
     for bits, what in ((scale, "scale"), (scale + whole, "scale + whole")):
         if not PRIME[0] <= bits <= PRIME[1]:
             raise ValueError(
@@ -92,6 +92,11 @@ def plan(depth: int, *, scale: int = 36, whole: int = 14, n: int | None = None) 
     if found is None:
         raise ValueError(_too_much(chain, depth, whole, rings[-1]))
     return Plan(found, chain, scale)
+
+
+def chain_of(depth: int, scale: int, whole: int) -> tuple[int, ...]:
+    """The primes' bits: one prime for each multiplication, between one that holds the result and one for the keys."""
+    return (scale + whole, *[scale] * depth, scale + whole)
 
 
 def flooding_bits(queries: int = 1, *, security: int = 30) -> float:

@@ -73,9 +73,9 @@ class ServerProcess:
             if not self._pipe.poll(PATIENCE):
                 raise TimeoutError(f"the server has not answered for {PATIENCE:.0f} seconds")
             verdict, *answer = _receive(self._pipe)
+        except TimeoutError:
+            raise
         except (EOFError, OSError) as error:
-            if isinstance(error, TimeoutError):
-                raise
             raise RuntimeError("the server's process has ended: start another one") from error
         if verdict == FAILED:
             raise ValueError(answer[0].decode())

@@ -73,8 +73,7 @@ def _nights(
     encoder, nights, q = seal.CKKSEncoder(inner), [], 0
     for answer, scores in zip(answers, published, strict=True):
         ciphertext = tenseal.ckks_vector_from(context, answer).ciphertext()[0]
-        q = int(inner.get_context_data(ciphertext.parms_id()).parms().coeff_modulus()[0].value())
-        c0, c1 = _polynomials(ciphertext)
+        q, (c0, c1) = _first_prime(context, ciphertext), _polynomials(ciphertext)
         twice = seal.Plaintext()  # m and its mirror image together: their slots are twice the real parts
         encoder.encode((2 * np.asarray(scores, dtype=float)).tolist(), ciphertext.parms_id(), ciphertext.scale, twice)
         m = np.array([int(twice[i]) for i in range(len(c0))], dtype=object)
@@ -100,8 +99,7 @@ def decrypt_with(key: Numbers, public: bytes, ciphertext: bytes) -> NDArray:
 
     context = tenseal.context_from(public)
     inner = tenseal.ckks_vector_from(context, ciphertext).ciphertext()[0]
-    chain = context.seal_context().data.get_context_data(inner.parms_id()).parms().coeff_modulus()
-    q, (c0, c1) = int(chain[0].value()), _polynomials(inner)
+    q, (c0, c1) = _first_prime(context, inner), _polynomials(inner)
     coefficients = _coefficients((c0 + c1 * key) % q, q)
     signed = np.where(coefficients > q // 2, coefficients - q, coefficients).astype(float) / inner.scale
     n = len(signed)
@@ -158,6 +156,13 @@ def key_of(context) -> Numbers:
     inner = context.secret_key().data.data()
     n = context.seal_context().data.key_context_data().parms().poly_modulus_degree()
     return np.array([int(inner[i]) for i in range(n)], dtype=object)
+
+
+def _first_prime(context, ciphertext) -> int:
+    import tenseal.sealapi  # noqa: F401 (it makes SEAL's types known to Python)
+
+    data = context.seal_context().data.get_context_data(ciphertext.parms_id())
+    return int(data.parms().coeff_modulus()[0].value())
 
 
 def _polynomials(ciphertext) -> tuple[Numbers, Numbers]:

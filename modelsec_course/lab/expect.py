@@ -40,8 +40,7 @@ def expect_close(got: Any, want: Any, tolerance: float = 1e-6, what: str = "the 
 
 def _numbers(value: Any) -> torch.Tensor:
     """In double precision: a Python float would become a single-precision tensor."""
-    held = torch.as_tensor(value) if isinstance(value, torch.Tensor | np.ndarray) else None
-    return (torch.as_tensor(value, dtype=torch.float64) if held is None else held).detach().cpu().double()
+    return torch.as_tensor(value, dtype=torch.float64).detach().cpu()
 
 
 def number(value: Any) -> str:

@@ -223,18 +223,21 @@ def test_a_model_of_the_wrong_shape_or_without_numbers_is_refused(make):
 # ----------------------------------------------------------------------------------------- the attack on the encryption
 
 
+def nights(client, server, seed, count=2):
+    """Answers with full ciphertexts, and what they decrypt to, to the last bit."""
+    dice, slots, answers, exact = np.random.default_rng(seed), client.plan.slots, [], []
+    for _ in range(count):
+        answers += server.answer(client.encrypt(dice.normal(size=(slots, 30))))
+        exact.append(client.scores(answers[-1:], slots, digits=None))
+    return answers, exact
+
+
 @pytest.mark.parametrize("digits", [None, 6])
 def test_two_published_answers_give_the_key_away_unless_they_are_rounded(patients, digits):
-    _, models = patients
-    dice = np.random.default_rng(3)
-    for _ in range(5):  # keys
+    for seed in range(5):  # each has a key of its own
         client = Client(SHALLOW)
-        server = Server(models["linear"], client.public(), SHALLOW)
-        answers, published = [], []
-        for _ in range(2):
-            (answer,) = server.answer(client.encrypt(dice.normal(size=(SHALLOW.slots, 30))))
-            answers.append(answer)
-            published.append(client.scores([answer], SHALLOW.slots, digits=digits))
+        answers, exact = nights(client, Server(patients[1]["linear"], client.public(), SHALLOW), seed)
+        published = exact if digits is None else [scores.round(digits) for scores in exact]
         key = recover_key(client.public(), answers, published)
         share = np.mean(key == recovery.key_of(client._context))
         assert share == 1.0 if digits is None else share < 0.01
@@ -242,13 +245,8 @@ def test_two_published_answers_give_the_key_away_unless_they_are_rounded(patient
 
 def test_with_the_key_the_server_reads_what_it_was_sent(patients):
     x, models = patients
-    client, dice = Client(DEEP), np.random.default_rng(4)
-    server = Server(models["linear"], client.public(), DEEP)
-    answers, published = [], []
-    for _ in range(2):
-        answers += server.answer(client.encrypt(dice.normal(size=(DEEP.slots, 30))))
-        published.append(client.scores(answers[-1:], DEEP.slots, digits=None))
-    key = recover_key(client.public(), answers, published)
+    client = Client(DEEP)
+    key = recover_key(client.public(), *nights(client, Server(models["linear"], client.public(), DEEP), 4))
     for feature, sent in enumerate(client.encrypt(x[:, :2])):
         read = recovery.decrypt_with(key, client.public(), sent)
         np.testing.assert_allclose(read[: len(x)], x[:, feature], atol=1e-4)
@@ -258,12 +256,8 @@ def test_with_the_key_the_server_reads_what_it_was_sent(patients):
 
 def test_ten_digits_give_the_key_away_as_all_of_them_do(patients):
     """Rounding stops the attack where it is coarser than what the scale resolves, and not before."""
-    client, dice = Client(SHALLOW), np.random.default_rng(5)
-    server = Server(patients[1]["linear"], client.public(), SHALLOW)
-    answers, full = [], []
-    for _ in range(2):
-        answers += server.answer(client.encrypt(dice.normal(size=(SHALLOW.slots, 30))))
-        full.append(client.scores(answers[-1:], SHALLOW.slots, digits=None))
+    client = Client(SHALLOW)
+    answers, full = nights(client, Server(patients[1]["linear"], client.public(), SHALLOW), 5)
     key = recovery.key_of(client._context)
     shares = {
         d: np.mean(recover_key(client.public(), answers, [v.round(d) for v in full]) == key) for d in (12, 10, 8, 6)
@@ -275,13 +269,10 @@ def test_ten_digits_give_the_key_away_as_all_of_them_do(patients):
 
 def test_many_rounded_answers_give_away_what_two_do_not(patients):
     """Where rounding spoils most pairs, some are left, and a server can tell a key when it sees one."""
-    coarse, dice = plan(1, scale=24), np.random.default_rng(6)
+    coarse = plan(1, scale=24)
     client = Client(coarse)
-    server = Server(patients[1]["linear"], client.public(), coarse)
-    answers, published = [], []
-    for _ in range(40):
-        answers += server.answer(client.encrypt(dice.normal(size=(coarse.slots, 30))))
-        published.append(client.scores(answers[-1:], coarse.slots, digits=6))
+    answers, exact = nights(client, Server(patients[1]["linear"], client.public(), coarse), 6, count=40)
+    published = [scores.round(6) for scores in exact]
     key, pair = recovery.recover_from_many(client.public(), answers, published)
     assert (key == recovery.key_of(client._context)).all()
     assert pair[0] < pair[1] < 40

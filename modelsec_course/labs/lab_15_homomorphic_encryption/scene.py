@@ -16,8 +16,6 @@ from modelsec_course import encryption
 from modelsec_course.lab.style import ATTACK, BLUE, CONTROL, GREY, PROOF, STYLE, TRUTH, show
 from modelsec_course.lab.words import number
 
-RINGS = ("smallest", *map(str, encryption.LIMITS))
-
 
 def two_sides(row: NDArray, ciphertext: bytes, plain: NDArray, scores: NDArray, caption: str) -> None:
     """What the hospital sends, what the server sees of it, and what comes back.
@@ -70,7 +68,7 @@ def plan_a_computation() -> Callable[..., tuple[Figure, str]]:
 
     def draw(depth: int, scale: int, ring: str) -> tuple[Figure, str]:
         whole = min(14, 60 - scale)
-        chain = (scale + whole, *[scale] * depth, scale + whole)
+        chain = encryption.chain_of(depth, scale, whole)
         try:
             made = encryption.plan(depth, scale=scale, whole=whole, n=None if ring == "smallest" else int(ring))
         except ValueError as refusal:

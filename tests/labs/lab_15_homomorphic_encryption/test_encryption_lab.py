@@ -13,7 +13,7 @@ from modelsec_course.labs.lab_15_homomorphic_encryption import scene
 ROOT = Path(__file__).parents[3]
 
 
-def test_without_tenseal_the_lab_runs_its_paillier_half_and_says_so(monkeypatch, capsys):
+def test_without_tenseal_the_lab_runs_its_paillier_half_and_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "tenseal", None)  # importing it fails
     monkeypatch.setenv("MODELSEC_EXPECT", "pass")
     matplotlib.use("agg")

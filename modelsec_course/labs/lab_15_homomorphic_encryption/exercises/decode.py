@@ -51,7 +51,7 @@ def _sums(decode):
 
 
 def decode(number, n, bits):
-    return FixedPoint(n, bits).decode(number) if bits else _wrong(number, n, bits)
+    return FixedPoint(n, bits).decode(number)
 
 
 def _wrong(number, n, bits, *, low=lambda n: n // 3, negative=True, overflow=True, unit=lambda bits: 2**bits):

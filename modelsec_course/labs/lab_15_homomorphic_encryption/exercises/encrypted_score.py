@@ -69,10 +69,10 @@ def encrypted_score(n, ciphertexts, weights, bias, r):
     return _wrong(n, ciphertexts, weights, bias, r)
 
 
-def _wrong(n, ciphertexts, weights, bias, r, *, weigh=pow, size=abs, add=1, fresh=True, plain=0):
+def _wrong(n, ciphertexts, weights, bias, r, *, weigh=pow, size=lambda w: w, add=1, fresh=True, plain=0):
     total = pow(1 + n, add * bias, n * n)
     for ciphertext, weight in zip(ciphertexts, weights, strict=True):
-        total = total * weigh(ciphertext, weight if size is abs else size(weight), n * n) % (n * n)
+        total = total * weigh(ciphertext, size(weight), n * n) % (n * n)
     total = total * pow(r, n, n * n) if fresh else total
     return (total + plain * bias) % (n * n)
 
@@ -100,7 +100,7 @@ EXERCISE = Exercise(
     second=_modulo_n,
     mutants={
         "multiplies ciphertexts by weights": lambda *a: _wrong(*a, weigh=lambda c, w, m: c * w % m),
-        "loses the sign of weights": lambda *a: _wrong(*a, size=lambda w: w if w >= 0 else -w),
+        "loses the sign of weights": lambda *a: _wrong(*a, size=abs),
         "forgets the bias": lambda *a: _wrong(*a, add=0),
         "adds the bias to the ciphertext": lambda *a: _wrong(*a, add=0, plain=1),
         "does not make the answer fresh": lambda *a: _wrong(*a, fresh=False),

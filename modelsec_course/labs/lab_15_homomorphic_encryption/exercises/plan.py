@@ -103,7 +103,7 @@ EXERCISE = Exercise(
         "forgets the prime of the keys": lambda *a: _wrong(*a, ends=1),
         "takes the largest ring": lambda *a: _wrong(*a, pick=max),
         "takes the first ring in the dict": lambda *a: _wrong(*a, pick=lambda rings: rings[0]),
-        "uses the limits up": lambda depth, scale, whole, limits: _used_up(depth, scale, whole, limits),
+        "uses the limits up": _used_up,
         "wants room to spare": lambda *a: _wrong(*a, fits=lambda bits, limit: bits < limit),
         "returns the largest ring where none fits": lambda *a: _wrong(*a, nowhere=32768),
     },
